@@ -1,0 +1,1 @@
+"""Pipelines of this project, one package each."""

@@ -1,0 +1,62 @@
+"""The steps of the penguin pipeline."""
+
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.metrics import ConfusionMatrixDisplay, accuracy_score, f1_score
+from sklearn.model_selection import train_test_split
+
+SPECIES = ["Adelie", "Chinstrap", "Gentoo"]
+FEATURES = ["bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g"]
+
+
+def clean(penguins: pd.DataFrame) -> pd.DataFrame:
+    """Drop the penguins that were not measured."""
+    return penguins.dropna(subset=FEATURES).reset_index(drop=True)
+
+
+def split(
+    penguins: pd.DataFrame, options: dict[str, Any]
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series, pd.Series]:
+    """Split the penguins for training and testing, each species in its proportion.
+
+    Args:
+        penguins: one row for each penguin.
+        options: ``test_size`` (a fraction) and ``random_state``.
+
+    Returns:
+        Measurements for training and testing, then species for training and testing.
+    """
+    x_train, x_test, y_train, y_test = train_test_split(
+        penguins[FEATURES], penguins["species"], stratify=penguins["species"], **options
+    )
+    return x_train, x_test, y_train, y_test
+
+
+def train(
+    x_train: pd.DataFrame, y_train: pd.Series, options: dict[str, Any]
+) -> RandomForestClassifier:
+    """Train a random forest; ``options`` are its keyword arguments."""
+    return RandomForestClassifier(**options).fit(x_train, y_train)
+
+
+def evaluate(
+    classifier: RandomForestClassifier, x_test: pd.DataFrame, y_test: pd.Series
+) -> tuple[float, float, float, float, Figure]:
+    """Judge the classifier on penguins that it has not seen.
+
+    Returns:
+        Accuracy, the F1 score of each species, and the confusion matrix as a picture.
+    """
+    predicted = classifier.predict(x_test)
+    f1_adelie, f1_chinstrap, f1_gentoo = f1_score(
+        y_test, predicted, labels=SPECIES, average=None
+    )
+    figure = Figure(figsize=(5, 4), layout="constrained")
+    ConfusionMatrixDisplay.from_predictions(
+        y_test, predicted, labels=SPECIES, cmap="Blues", colorbar=False, ax=figure.subplots()
+    )
+    accuracy = accuracy_score(y_test, predicted)
+    return accuracy, f1_adelie, f1_chinstrap, f1_gentoo, figure

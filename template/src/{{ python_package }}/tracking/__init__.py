@@ -1,0 +1,30 @@
+"""Every ``kedro run`` of this project is an MLflow run.
+
+The template owns this package and ``copier update`` replaces it: put code of your
+own beside it. Public names are imported on first use, so that importing this package
+costs neither ``mlflow`` nor ``pydantic``.
+"""
+
+from importlib import import_module
+from typing import Any
+
+_HOMES = {
+    "KedroMlflowConfig": "config",
+    "MlflowArtifactDataset": "datasets.artifacts",
+    "MlflowHook": "hook",
+    "MlflowMetricDataset": "datasets.metrics",
+    "MlflowModelTrackingDataset": "datasets.models",
+    "TrackingError": "errors",
+}
+
+__all__ = list(_HOMES)  # noqa: PLE0605 - the names are the keys above
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(_HOMES)

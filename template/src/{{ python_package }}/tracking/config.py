@@ -1,0 +1,284 @@
+"""What ``mlflow.yml`` may say: its keys, their defaults, errors and JSON schema."""
+
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from kedro.config import AbstractConfigLoader, MissingConfigException
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from .errors import TrackingError
+
+PATTERNS = ["mlflow*", "mlflow*/**", "**/mlflow*"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid",
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
+        validate_assignment=True,
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_means_default(cls, value: Any) -> Any:
+        if value is None:
+            return {}
+        if isinstance(value, Mapping):
+            return {k: v for k, v in value.items() if v is not None}
+        return value
+
+
+class RequestHeaderProviderOptions(_Section):
+    """A class that puts headers, such as a token, on each request to the server."""
+
+    type: str | None = None
+    """Import path of a subclass of MLflow's RequestHeaderProvider."""
+
+    pass_context: bool = False
+    """Whether the class also gets the Kedro context, as kedro_context."""
+
+    init_kwargs: dict[str, Any] = {}
+    """Keyword arguments for the class."""
+
+
+class ServerOptions(_Section):
+    """The MLflow server, and how to reach it."""
+
+    mlflow_tracking_uri: str | None = None
+    """Where runs go: a server's address, a database, or a folder of this project.
+    Null: the variable MLFLOW_TRACKING_URI, or else the local store in mlruns/."""
+
+    mlflow_registry_uri: str | None = None
+    """Where registered models go. Null: to the tracking server."""
+
+    credentials: str | None = None
+    """An entry of credentials.yml whose keys become environment variables during a run."""
+
+    request_header_provider: RequestHeaderProviderOptions = (
+        RequestHeaderProviderOptions()
+    )
+    """A class that puts headers, such as a token, on each request to the server."""
+
+
+class DisableTrackingOptions(_Section):
+    """Runs that leave no trace in MLflow."""
+
+    pipelines: list[str] = []
+    """Pipelines whose runs are not tracked."""
+
+    disable_autologging: bool = True
+    """Whether MLflow's autologging is kept off during a run."""
+
+
+class CreateExperimentOptions(_Section):
+    """What a new experiment gets; an experiment that exists is left as it is."""
+
+    artifact_location: str | None = None
+    """Folder or URI for its artifacts. Null: the server decides."""
+
+    tags: dict[str, str] | None = None
+    """Its tags."""
+
+
+class ExperimentOptions(_Section):
+    """The experiment that the runs belong to."""
+
+    name: str | None = None
+    """Its name. Null: the name of the Python package."""
+
+    create: bool = True
+    """Whether it is created when it does not exist."""
+
+    create_experiment_kwargs: CreateExperimentOptions = CreateExperimentOptions()
+    """What a new experiment gets; an experiment that exists is left as it is."""
+
+    restore_if_deleted: bool = True
+    """Whether it is restored when somebody has deleted it."""
+
+
+class RunOptions(_Section):
+    """The run."""
+
+    id: str | None = None
+    """The id of a run to continue. Null: every kedro run is a new one."""
+
+    name: str | None = None
+    """Its name. Null: the names of the pipelines."""
+
+    nested: bool = True
+    """Whether nodes may open runs below it."""
+
+
+class DictParamsOptions(_Section):
+    """Parameters that are mappings."""
+
+    flatten: bool = False
+    """Whether each key becomes a parameter of its own."""
+
+    recursive: bool = True
+    """Whether that goes on in the mappings below."""
+
+    sep: str = "."
+    """What joins the keys."""
+
+
+class ParamsOptions(_Section):
+    """How Kedro's parameters become MLflow's."""
+
+    dict_params: DictParamsOptions = DictParamsOptions()
+    """Parameters that are mappings."""
+
+    long_params_strategy: Literal["fail", "truncate", "tag"] = "fail"
+    """What becomes of a value that is too long for MLflow: an error (fail),
+    its beginning (truncate), or a tag of the run (tag)."""
+
+    redact: list[str] = ["*password*", "*token*", "*secret*", "*api_key*"]
+    """Names, with wildcards, whose values are never shown to MLflow."""
+
+
+class TrackingOptions(_Section):
+    """What is tracked, and where."""
+
+    disable_tracking: DisableTrackingOptions = DisableTrackingOptions()
+    """Runs that leave no trace in MLflow."""
+
+    experiment: ExperimentOptions = ExperimentOptions()
+    """The experiment that the runs belong to."""
+
+    run: RunOptions = RunOptions()
+    """The run."""
+
+    params: ParamsOptions = ParamsOptions()
+    """How Kedro's parameters become MLflow's."""
+
+
+class UiOptions(_Section):
+    """Where 'kedro mlflow ui' listens."""
+
+    port: int | None = Field(default=None, ge=1, le=65535)
+    """Its port. Null: the first free one from 5000 upwards."""
+
+    host: str | None = None
+    """Its host. Null: localhost."""
+
+
+class KedroMlflowConfig(_Section):
+    """The whole of ``mlflow.yml``, each key with its default."""
+
+    server: ServerOptions = ServerOptions()
+    """The MLflow server, and how to reach it."""
+
+    tracking: TrackingOptions = TrackingOptions()
+    """What is tracked, and where."""
+
+    ui: UiOptions = UiOptions()
+    """Where 'kedro mlflow ui' listens."""
+
+
+def load_config(config_loader: AbstractConfigLoader) -> KedroMlflowConfig:
+    """Read ``mlflow.yml`` as the config loader merges it; no file means all defaults.
+
+    Raises:
+        TrackingError: one sentence for each key that is wrong, all of them at once.
+    """
+    if hasattr(config_loader, "config_patterns"):
+        config_loader.config_patterns.setdefault("mlflow", PATTERNS)
+    try:
+        content = config_loader["mlflow"]
+    except MissingConfigException:
+        content = {}
+    try:
+        return KedroMlflowConfig.model_validate(content)
+    except ValidationError as invalid:
+        problems = [_sentence(e, config_loader) for e in invalid.errors()]
+    raise TrackingError("\n".join(problems))
+
+
+def _sentence(error: Any, config_loader: AbstractConfigLoader) -> str:
+    path = [str(part) for part in error["loc"]]
+    where = f"{_file_of(path, config_loader)}: {'.'.join(path)}"
+    if error["type"] == "extra_forbidden":
+        keys = list(_fields_at(path[:-1]))
+        close = get_close_matches(path[-1], keys, n=1, cutoff=0.5)
+        hint = f"did you mean '{close[0]}'?" if close else f"use {', '.join(keys)}."
+        return f"{where} is not a key of mlflow.yml; {hint}"
+    problem = error["msg"][0].lower() + error["msg"][1:]
+    return f"{where}: {problem}, found {_shown(error['input'])}."
+
+
+def _shown(value: Any) -> str:
+    return "a mapping" if isinstance(value, Mapping) else repr(value)
+
+
+def _fields_at(path: list[str]) -> Mapping[str, Any]:
+    model: Any = KedroMlflowConfig
+    for part in path:
+        model = model.model_fields[part].annotation
+    return model.model_fields
+
+
+def _file_of(path: list[str], config_loader: AbstractConfigLoader) -> str:
+    """Name the file that holds a key; the environment's wins over base, as in a merge."""
+    source = Path(str(config_loader.conf_source))
+    environments = (
+        config_loader.env or getattr(config_loader, "default_run_env", None),
+        getattr(config_loader, "base_env", None),
+    )
+    files = [
+        file for env in environments if env for file in sorted((source / env).glob("**/mlflow*.y*ml"))
+    ]
+    for file in files:
+        content = yaml.safe_load(file.read_text("utf-8"))
+        for part in path:
+            if not isinstance(content, Mapping) or part not in content:
+                break
+            content = content[part]
+        else:
+            return f"{source.name}/{file.relative_to(source).as_posix()}"
+    return "mlflow.yml"
+
+
+def json_schema() -> dict[str, Any]:
+    """Give the JSON schema of ``mlflow.yml``, in which any value may be a ``${…}``."""
+    schema = KedroMlflowConfig.model_json_schema()
+    for section in (schema, *schema["$defs"].values()):
+        for key, field in section["properties"].items():
+            section["properties"][key] = _or_resolver(field)
+    return {"$schema": "http://json-schema.org/draft-07/schema#", **schema}
+
+
+def _or_resolver(field: dict[str, Any]) -> dict[str, Any]:
+    texts = {k: field[k] for k in ("description", "default", "title") if k in field}
+    kind = {k: v for k, v in field.items() if k not in texts}
+    kinds = kind.get("anyOf", [kind])
+    null = [] if {"type": "null"} in kinds else [{"type": "null"}]
+    resolver = {"type": "string", "pattern": r"^\$\{.*\}$"}
+    return {**texts, "anyOf": [*kinds, *null, resolver]}
+
+
+def documented_yaml() -> str:
+    """Give ``mlflow.yml`` with every key, its meaning in a comment and its default."""
+    head = (
+        "# yaml-language-server: $schema=../mlflow.schema.json\n"
+        "# Every key of mlflow.yml with its default. An environment's own mlflow.yml\n"
+        "# holds only what differs there.\n"
+    )
+    return head + "".join(_lines(KedroMlflowConfig, ""))
+
+
+def _lines(model: type[BaseModel], indent: str) -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        yield "\n"
+        for line in (field.description or "").splitlines():
+            yield f"{indent}# {line.strip()}\n"
+        default = field.default
+        if isinstance(default, BaseModel):
+            yield f"{indent}{name}:\n"
+            yield from _lines(type(default), indent + "  ")
+        else:
+            text = yaml.safe_dump(default, default_flow_style=True).split("\n...")[0]
+            yield f"{indent}{name}: {text.strip()}\n"

@@ -1,0 +1,112 @@
+"""Environment variables that are lent to a tracked run and taken back after it."""
+
+import os
+import re
+import threading
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from .errors import TrackingError
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def credential_variables(
+    key: str | None, credentials: Mapping[str, Any]
+) -> dict[str, str]:
+    """Turn an entry of ``credentials.yml`` into environment variables.
+
+    Args:
+        key: the value of ``server.credentials`` in ``mlflow.yml``; None for no entry.
+        credentials: the whole of ``credentials.yml``.
+
+    Raises:
+        TrackingError: the entry is missing, is no mapping, or holds something that
+            an environment variable cannot. The message never shows a value.
+    """
+    if key is None:
+        return {}
+    where = "conf/local/credentials.yml"
+    if key not in credentials:
+        known = ", ".join(sorted(credentials)) or "no entry at all"
+        raise TrackingError(
+            f"mlflow.yml: server.credentials is '{key}', but credentials.yml has {known}. "
+            f"Add '{key}:' to {where}, or correct server.credentials."
+        )
+    entry = credentials[key]
+    if not isinstance(entry, Mapping):
+        raise TrackingError(
+            f"{where}: '{key}' must be a mapping of variable names to values, "
+            f"for example MLFLOW_TRACKING_USERNAME: alice; it is {_kind(entry)}."
+        )
+    return {
+        name: _variable(f"{where}: {key}.{name}", name, value)
+        for name, value in entry.items()
+    }
+
+
+def _variable(where: str, name: Any, value: Any) -> str:
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise TrackingError(
+            f"{where} is no name for an environment variable: "
+            "use letters, digits and underscores, with no digit first."
+        )
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str | int | float) and "\0" not in str(value):
+        return str(value)
+    raise TrackingError(
+        f"{where} must be text, a number or a boolean; it is {_kind(value)}."
+    )
+
+
+def _kind(value: Any) -> str:
+    if value is None:
+        return "empty"
+    return {list: "a list", dict: "a mapping"}.get(type(value), "something else")
+
+
+class Loan:
+    """Environment variables that stand for the length of a run.
+
+    ``os.environ`` belongs to the whole process, so the class keeps one ledger for it:
+    while several runs borrow a variable, the last of them to end restores what stood
+    there before the first.
+
+    Args:
+        variables: names and values to set.
+    """
+
+    _lock = threading.Lock()
+    _borrowers: Counter[str] = Counter()
+    _originals: dict[str, str | None] = {}
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._names = list(variables)
+        with self._lock:
+            for name, value in variables.items():
+                if not self._borrowers[name]:
+                    self._originals[name] = os.environ.get(name)
+                self._borrowers[name] += 1
+                os.environ[name] = value
+
+    def give_back(self) -> None:
+        """Restore the environment; a second call does nothing."""
+        with self._lock:
+            names, self._names = self._names, []
+            for name in names:
+                self._borrowers[name] -= 1
+                if self._borrowers[name]:
+                    continue
+                original = self._originals.pop(name)
+                if original is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = original
+
+    def __enter__(self) -> "Loan":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.give_back()

@@ -1,0 +1,70 @@
+"""Find, create or restore the experiment of a run."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .config import ExperimentOptions
+from .errors import TrackingError
+from .location import anchor
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+
+def experiment_id(
+    client: "MlflowClient",
+    name: str,
+    options: ExperimentOptions,
+    project_path: Path,
+    artifact_root: Path | None,
+) -> str:
+    """Give the id of the experiment, created or restored where ``mlflow.yml`` allows it.
+
+    Args:
+        client: a client of the tracking server; one request, two for a new experiment.
+        name: the experiment's name.
+        options: ``tracking.experiment`` of ``mlflow.yml``.
+        project_path: the root to which a relative ``artifact_location`` is anchored.
+        artifact_root: where artifacts go without an ``artifact_location``; None leaves
+            it to the server.
+
+    Raises:
+        TrackingError: it does not exist or is deleted, and may not be made or restored.
+    """
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415
+
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        if not options.create:
+            raise TrackingError(
+                f"The experiment '{name}' does not exist and mlflow.yml says "
+                "tracking.experiment.create: false. Make it with 'mlflow experiments "
+                f"create --experiment-name \"{name}\"', or set create: true."
+            )
+        kwargs = options.create_experiment_kwargs
+        location = kwargs.artifact_location
+        if location is not None:
+            location = anchor(location, project_path)
+        elif artifact_root is not None:
+            location = (artifact_root / _folder_name(name)).as_uri()
+        try:
+            return client.create_experiment(name, location, kwargs.tags)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+            found = client.get_experiment_by_name(name)  # made meanwhile by another run
+    assert found is not None
+    if found.lifecycle_stage == "deleted":
+        if not options.restore_if_deleted:
+            raise TrackingError(
+                f"The experiment '{name}' was deleted and mlflow.yml says "
+                "tracking.experiment.restore_if_deleted: false. Restore it with 'mlflow "
+                f"experiments restore --experiment-id {found.experiment_id}', set "
+                "restore_if_deleted: true, or choose another tracking.experiment.name."
+            )
+        client.restore_experiment(found.experiment_id)
+    return found.experiment_id
+
+
+def _folder_name(experiment: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_." else "_" for c in experiment)

@@ -1,0 +1,75 @@
+"""Kedro's life cycle mapped to the tracked run; holds no logic of its own."""
+
+import threading
+from typing import Any
+
+from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
+from kedro.io import CatalogProtocol
+from kedro.pipeline import Pipeline
+
+
+class MlflowHook:
+    """Makes an MLflow run of every Kedro run.
+
+    The object serves all sessions of a process: a run's own state is carried by its
+    catalog, which Kedro hands to every hook and to every worker process.
+    """
+
+    def __init__(self) -> None:
+        self._thread = threading.local()  # a session loads its context in its thread
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        from .config import load_config  # noqa: PLC0415
+        from .resolvers import register_resolvers  # noqa: PLC0415
+
+        register_resolvers()
+        context.mlflow = load_config(context.config_loader)  # type: ignore[attr-defined]
+        self._thread.context = context
+
+    @hook_impl(tryfirst=True)
+    def before_pipeline_run(
+        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol
+    ) -> None:
+        from .datasets import bind, untrack  # noqa: PLC0415
+        from .run import TrackedRun, is_disabled  # noqa: PLC0415
+
+        context = self._thread.context
+        if is_disabled(context.mlflow, run_params):
+            untrack(pipeline, catalog)
+            return
+        from .params import pipeline_params  # noqa: PLC0415
+
+        params = pipeline_params(pipeline, catalog, context.mlflow.tracking.params)
+        catalog.tracked_run = TrackedRun.start(context, run_params, params)  # type: ignore[attr-defined]
+        bind(pipeline, catalog, catalog.tracked_run.attachment)
+
+    @hook_impl
+    def before_node_run(self, catalog: CatalogProtocol) -> None:
+        if run := _tracked_run(catalog):
+            run.attach()
+
+    @hook_impl(trylast=True)
+    def after_node_run(self, catalog: CatalogProtocol) -> None:
+        if run := _tracked_run(catalog):
+            run.detach()
+
+    @hook_impl(trylast=True)
+    def on_node_error(self, catalog: CatalogProtocol) -> None:
+        if run := _tracked_run(catalog):
+            run.detach()
+
+    @hook_impl(trylast=True)
+    def after_pipeline_run(self, catalog: CatalogProtocol) -> None:
+        if run := _tracked_run(catalog):
+            run.end("FINISHED")
+
+    @hook_impl(trylast=True)
+    def on_pipeline_error(self, catalog: CatalogProtocol) -> None:
+        if run := _tracked_run(catalog):
+            run.fail()
+
+
+def _tracked_run(catalog: CatalogProtocol) -> Any:
+    return getattr(catalog, "tracked_run", None)
