@@ -17,7 +17,7 @@ _HOMES = {
     "TrackingError": "errors",
 }
 
-__all__ = list(_HOMES)  # noqa: PLE0605 - the names are the keys above
+__all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> Any:

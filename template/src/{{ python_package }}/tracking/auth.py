@@ -10,7 +10,9 @@ from .errors import TrackingError
 _KEY = "mlflow.yml: server.request_header_provider"
 
 
-def register(options: RequestHeaderProviderOptions, context: KedroContext) -> Any | None:
+def register(
+    options: RequestHeaderProviderOptions, context: KedroContext
+) -> Any | None:
     """Build the provider of ``mlflow.yml`` and put it in the place of the one before.
 
     Args:
@@ -26,8 +28,8 @@ def register(options: RequestHeaderProviderOptions, context: KedroContext) -> An
     """
     if options.type is None:
         return None
-    from kedro.utils import load_obj  # noqa: PLC0415
-    from mlflow.tracking.request_header.abstract_request_header_provider import (  # noqa: PLC0415
+    from kedro.utils import load_obj
+    from mlflow.tracking.request_header.abstract_request_header_provider import (
         RequestHeaderProvider,
     )
 
@@ -66,6 +68,6 @@ def unregister(provider: Any) -> None:
 
 def _registry() -> list[Any]:
     """MLflow's list of providers: private, seen in 3.4 to 3.17, guarded by a test."""
-    from mlflow.tracking.request_header import registry  # noqa: PLC0415
+    from mlflow.tracking.request_header import registry
 
     return registry._request_header_provider_registry._registry

@@ -31,8 +31,8 @@ def mlflow_commands() -> None:
 @click.pass_obj
 def init(metadata: ProjectMetadata, env: str | None, force: bool) -> None:
     """Write the mlflow.yml of an environment, every key with its default."""
-    from .config import documented_yaml  # noqa: PLC0415
-    from .errors import TrackingError  # noqa: PLC0415
+    from .config import documented_yaml
+    from .errors import TrackingError
 
     folder = _conf_source(metadata) / (env or os.environ.get("KEDRO_ENV") or "local")
     file = folder / "mlflow.yml"
@@ -52,12 +52,12 @@ def ui(
     metadata: ProjectMetadata, env: str | None, host: str | None, port: int | None
 ) -> None:
     """Open MLflow's pages on the runs of an environment."""
-    from kedro.framework.session import KedroSession  # noqa: PLC0415
+    from kedro.framework.session import KedroSession
 
-    from .server import Server  # noqa: PLC0415
+    from .server import Server
 
     with KedroSession.create(metadata.project_path, env=env) as session:
-        context = session.load_context()
+        context = session.load_context()  # type: ignore[attr-defined]
         config = context.mlflow
         server = Server(config.server, context)
     try:
@@ -65,7 +65,9 @@ def ui(
             click.echo(f"The runs are at {server.uri}")
             raise SystemExit(click.launch(server.uri))
         raise SystemExit(
-            _serve(server, host or config.ui.host or "localhost", port or config.ui.port)
+            _serve(
+                server, host or config.ui.host or "localhost", port or config.ui.port
+            )
         )
     finally:
         server.give_back()
@@ -73,12 +75,19 @@ def ui(
 
 def _serve(server: "Server", host: str, port: int | None) -> int:
     port = port or _free_port(host)
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", server.uri]
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--backend-store-uri",
+        server.uri,
+    ]
     command += ["--host", host, "--port", str(port), "--workers", "1"]
     if server.artifact_root:
         command += ["--default-artifact-root", server.artifact_root.as_uri()]
     click.echo(f"Runs of {server.uri}\n  at http://{host}:{port} (Ctrl-C ends it)")
-    process = subprocess.Popen(command)  # noqa: S603
+    process = subprocess.Popen(command)
     try:
         return process.wait()
     except KeyboardInterrupt:

@@ -229,7 +229,10 @@ def _file_of(path: list[str], config_loader: AbstractConfigLoader) -> str:
         getattr(config_loader, "base_env", None),
     )
     files = [
-        file for env in environments if env for file in sorted((source / env).glob("**/mlflow*.y*ml"))
+        file
+        for env in environments
+        if env
+        for file in sorted((source / env).glob("**/mlflow*.y*ml"))
     ]
     for file in files:
         content = yaml.safe_load(file.read_text("utf-8"))
@@ -252,8 +255,9 @@ def json_schema() -> dict[str, Any]:
 
 
 def _or_resolver(field: dict[str, Any]) -> dict[str, Any]:
-    texts = {k: field[k] for k in ("description", "default", "title") if k in field}
-    kind = {k: v for k, v in field.items() if k not in texts}
+    about = ("description", "default", "title")
+    texts = {k: v for k, v in field.items() if k in about}
+    kind = {k: v for k, v in field.items() if k not in about}
     kinds = kind.get("anyOf", [kind])
     null = [] if {"type": "null"} in kinds else [{"type": "null"}]
     resolver = {"type": "string", "pattern": r"^\$\{.*\}$"}

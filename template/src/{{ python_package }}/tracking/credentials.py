@@ -62,9 +62,8 @@ def _variable(where: str, name: Any, value: Any) -> str:
 
 
 def _kind(value: Any) -> str:
-    if value is None:
-        return "empty"
-    return {list: "a list", dict: "a mapping"}.get(type(value), "something else")
+    kinds = {type(None): "empty", list: "a list", dict: "a mapping"}
+    return kinds.get(type(value), "something else")
 
 
 class Loan:

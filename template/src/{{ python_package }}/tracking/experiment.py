@@ -31,7 +31,7 @@ def experiment_id(
     Raises:
         TrackingError: it does not exist or is deleted, and may not be made or restored.
     """
-    from mlflow.exceptions import MlflowException  # noqa: PLC0415
+    from mlflow.exceptions import MlflowException
 
     found = client.get_experiment_by_name(name)
     if found is None:
@@ -39,7 +39,7 @@ def experiment_id(
             raise TrackingError(
                 f"The experiment '{name}' does not exist and mlflow.yml says "
                 "tracking.experiment.create: false. Make it with 'mlflow experiments "
-                f"create --experiment-name \"{name}\"', or set create: true."
+                f'create --experiment-name "{name}"\', or set create: true.'
             )
         kwargs = options.create_experiment_kwargs
         location = kwargs.artifact_location
@@ -52,8 +52,8 @@ def experiment_id(
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-            found = client.get_experiment_by_name(name)  # made meanwhile by another run
-    assert found is not None
+            made = client.get_experiment_by_name(name)  # by another run, meanwhile
+            return made.experiment_id  # type: ignore[union-attr]
     if found.lifecycle_stage == "deleted":
         if not options.restore_if_deleted:
             raise TrackingError(

@@ -8,6 +8,8 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 
+_TRACKED_RUN = "tracked_run"
+
 
 class MlflowHook:
     """Makes an MLflow run of every Kedro run.
@@ -21,8 +23,8 @@ class MlflowHook:
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
-        from .config import load_config  # noqa: PLC0415
-        from .resolvers import register_resolvers  # noqa: PLC0415
+        from .config import load_config
+        from .resolvers import register_resolvers
 
         register_resolvers()
         context.mlflow = load_config(context.config_loader)  # type: ignore[attr-defined]
@@ -32,18 +34,19 @@ class MlflowHook:
     def before_pipeline_run(
         self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol
     ) -> None:
-        from .datasets import bind, untrack  # noqa: PLC0415
-        from .run import TrackedRun, is_disabled  # noqa: PLC0415
+        from .datasets import bind, untrack
+        from .run import TrackedRun, is_disabled
 
         context = self._thread.context
         if is_disabled(context.mlflow, run_params):
             untrack(pipeline, catalog)
             return
-        from .params import pipeline_params  # noqa: PLC0415
+        from .params import pipeline_params
 
         params = pipeline_params(pipeline, catalog, context.mlflow.tracking.params)
-        catalog.tracked_run = TrackedRun.start(context, run_params, params)  # type: ignore[attr-defined]
-        bind(pipeline, catalog, catalog.tracked_run.attachment)
+        run = TrackedRun.start(context, run_params, params)
+        setattr(catalog, _TRACKED_RUN, run)
+        bind(pipeline, catalog, run.attachment)
 
     @hook_impl
     def before_node_run(self, catalog: CatalogProtocol) -> None:
@@ -72,4 +75,4 @@ class MlflowHook:
 
 
 def _tracked_run(catalog: CatalogProtocol) -> Any:
-    return getattr(catalog, "tracked_run", None)
+    return getattr(catalog, _TRACKED_RUN, None)

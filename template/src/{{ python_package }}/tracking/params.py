@@ -76,7 +76,7 @@ def _flat(
     if isinstance(value, Mapping) and value and deeper:
         for key, item in value.items():
             for source, flat_name, leaf in _flat(str(key), item, options, depth + 1):
-                yield f"{name}: {{{source}}}", f"{name}{options.sep}{flat_name}", leaf
+                yield f"{name} > {source}", f"{name}{options.sep}{flat_name}", leaf
     else:
         yield name, name, value
 
@@ -96,7 +96,9 @@ def _add(
 
 
 def _text(name: str, value: Any, patterns: list[str]) -> str:
-    return REDACTED if redacted(name, patterns) else str(_without_secrets(value, patterns))
+    return (
+        REDACTED if redacted(name, patterns) else str(_without_secrets(value, patterns))
+    )
 
 
 def _without_secrets(value: Any, patterns: list[str]) -> Any:
@@ -111,7 +113,7 @@ def _without_secrets(value: Any, patterns: list[str]) -> Any:
 
 
 def _fitted(texts: dict[str, str], options: ParamsOptions) -> Params:
-    from mlflow.utils.validation import (  # noqa: PLC0415
+    from mlflow.utils.validation import (
         MAX_PARAM_VAL_LENGTH,
         MAX_TAG_VAL_LENGTH,
     )

@@ -54,7 +54,7 @@ class Attachment:
 
     def attach(self) -> None:
         """Make the run the active one of this thread, without a request."""
-        from mlflow import ActiveRun  # noqa: PLC0415
+        from mlflow import ActiveRun
 
         stack = _active_runs()
         if all(active.info.run_id != self.run.info.run_id for active in stack):
@@ -128,20 +128,18 @@ class TrackedRun:
 
     def log_params(self, params: Params) -> None:
         """Log parameters and their overflow: one request for each hundred."""
-        from mlflow import MlflowClient  # noqa: PLC0415
-        from mlflow.entities import Param, RunTag  # noqa: PLC0415
-        from mlflow.utils.validation import MAX_PARAMS_TAGS_PER_BATCH  # noqa: PLC0415
+        from mlflow import MlflowClient
+        from mlflow.entities import Param, RunTag
+        from mlflow.utils.validation import MAX_PARAMS_TAGS_PER_BATCH
 
         client = MlflowClient()
+        size = MAX_PARAMS_TAGS_PER_BATCH
         entries = [Param(k, v) for k, v in params.params.items()]
-        entries += [RunTag(k, v) for k, v in params.tags.items()]
-        for start in range(0, len(entries), MAX_PARAMS_TAGS_PER_BATCH):
-            batch = entries[start : start + MAX_PARAMS_TAGS_PER_BATCH]
-            client.log_batch(
-                self.run_id,
-                params=[entry for entry in batch if isinstance(entry, Param)],
-                tags=[entry for entry in batch if isinstance(entry, RunTag)],
-            )
+        for start in range(0, len(entries), size):
+            client.log_batch(self.run_id, params=entries[start : start + size])
+        tags = [RunTag(k, v) for k, v in params.tags.items()]
+        for start in range(0, len(tags), size):
+            client.log_batch(self.run_id, tags=tags[start : start + size])
         for path, text in params.files.items():
             client.log_text(self.run_id, text, path)
 
@@ -160,7 +158,7 @@ class TrackedRun:
         Runs that a node has opened below it and left open end with it. A run that was
         active before stays as it is.
         """
-        import mlflow  # noqa: PLC0415
+        import mlflow
 
         if self._ended:
             return
@@ -208,7 +206,7 @@ def _new_run(
     server: Server,
     run_params: Mapping[str, Any],
 ) -> "Run":
-    import mlflow  # noqa: PLC0415
+    import mlflow
 
     tracking = config.tracking
     name = tracking.experiment.name or context._package_name
@@ -226,7 +224,12 @@ def _new_run(
         run_name=None
         if tracking.run.id
         else tracking.run.name or "+".join(_pipeline_names(run_params)),
-        tags=run_tags(run_params, context.project_path, tracking.params.redact),
+        tags=run_tags(
+            run_params,
+            _environment(context),
+            context.project_path,
+            tracking.params.redact,
+        ),
     )
     _logger.info(
         "MLflow run '%s' in experiment '%s' at %s", run.info.run_name, name, server.uri
@@ -234,9 +237,14 @@ def _new_run(
     return run
 
 
+def _environment(context: KedroContext) -> str:
+    loader = context.config_loader
+    return context.env or getattr(loader, "default_run_env", None) or "base"
+
+
 def _active_run_of_orchestrator() -> "Run | None":
     """The run that is active already, in MLflow or by ``MLFLOW_RUN_ID``."""
-    import mlflow  # noqa: PLC0415
+    import mlflow
 
     if (active := mlflow.active_run()) is not None:
         return active
@@ -246,7 +254,7 @@ def _active_run_of_orchestrator() -> "Run | None":
 
 def _active_runs() -> "list[ActiveRun]":
     """MLflow's stack of this thread: private, seen in 3.4 to 3.17, guarded by a test."""
-    from mlflow.tracking import fluent  # noqa: PLC0415
+    from mlflow.tracking import fluent
 
     return fluent._active_run_stack.get()
 
@@ -255,7 +263,7 @@ def _forget_inherited_connections() -> None:
     """Drop database connections that a forked worker shares with its parent."""
     if "mlflow" not in sys.modules:
         return
-    from mlflow.tracking._tracking_service.utils import _get_store  # noqa: PLC0415
+    from mlflow.tracking._tracking_service.utils import _get_store
 
     if (engine := getattr(_get_store(), "engine", None)) is not None:
         engine.dispose(close=False)

@@ -56,7 +56,7 @@ class Server:
     def give_back(self) -> None:
         """Leave the process as it was found; a second call does nothing."""
         if self._fluent_uri is not None:
-            import mlflow  # noqa: PLC0415
+            import mlflow
 
             mlflow.set_tracking_uri(self._fluent_uri)
             self._fluent_uri = None
@@ -67,7 +67,7 @@ class Server:
             self._loans.pop().give_back()
 
     def _take_over_fluent_uri(self) -> None:
-        import mlflow  # noqa: PLC0415
+        import mlflow
 
         current = mlflow.get_tracking_uri()
         if current != self.uri:  # an earlier mlflow.set_tracking_uri beats the variable

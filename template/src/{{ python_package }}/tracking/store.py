@@ -21,13 +21,15 @@ def create_local_store(uri: str, artifact_root: Path) -> None:
     database = sqlite_path(uri)
     if database is None or database.exists():
         return
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore  # noqa: PLC0415
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     database.parent.mkdir(parents=True, exist_ok=True)
     draft = database.with_name(f".{database.name}.{os.getpid()}")
     try:
         with _quiet_migrations():
-            store = SqlAlchemyStore(f"sqlite:///{draft.as_posix()}", artifact_root.as_uri())
+            store = SqlAlchemyStore(
+                f"sqlite:///{draft.as_posix()}", artifact_root.as_uri()
+            )
         store.engine.dispose()
         with contextlib.suppress(FileExistsError):  # another run was first
             os.link(draft, database)

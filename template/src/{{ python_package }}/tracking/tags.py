@@ -23,19 +23,20 @@ _OPTIONS = {
 
 
 def run_tags(
-    run_params: Mapping[str, Any], project_path: Path, redact: Iterable[str]
+    run_params: Mapping[str, Any], env: str, project_path: Path, redact: Iterable[str]
 ) -> dict[str, str]:
     """Give the tags of a run, without asking any server.
 
     Args:
         run_params: what Kedro tells its hooks of the run.
+        env: the Kedro environment.
         project_path: the project's root, for git and the template's version.
         redact: names, with wildcards, of parameters whose values stay out.
     """
     tags = {
         "kedro_command": kedro_command(run_params, redact),
         "kedro.run_id": run_params.get("run_id") or run_params.get("session_id"),
-        "kedro.env": run_params.get("env"),
+        "kedro.env": env,
         "kedro.version": run_params.get("kedro_version"),
         **_git(project_path),
         **_template(project_path),
@@ -64,7 +65,9 @@ def kedro_command(run_params: Mapping[str, Any], redact: Iterable[str]) -> str:
     return shlex.join(words)
 
 
-def _assignments(params: Mapping[str, Any], prefix: str, redact: list[str]) -> Iterable[str]:
+def _assignments(
+    params: Mapping[str, Any], prefix: str, redact: list[str]
+) -> Iterable[str]:
     for key, value in params.items():
         name = f"{prefix}{key}"
         if redacted(name, redact):
@@ -78,8 +81,13 @@ def _assignments(params: Mapping[str, Any], prefix: str, redact: list[str]) -> I
 def _git(project_path: Path) -> dict[str, str]:
     command = ["git", "status", "--porcelain=v2", "--branch"]
     try:
-        status = subprocess.run(  # noqa: S603
-            command, cwd=project_path, capture_output=True, text=True, check=True, timeout=10
+        status = subprocess.run(
+            command,
+            cwd=project_path,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
         ).stdout.splitlines()
     except (OSError, subprocess.SubprocessError):
         return {}

@@ -28,5 +28,7 @@ def untrack(pipeline: Pipeline, catalog: CatalogProtocol) -> None:
 def _mlflow_datasets(
     pipeline: Pipeline, catalog: CatalogProtocol
 ) -> list[tuple[str, MlflowDataset]]:
-    datasets = [(name, catalog.get(name)) for name in pipeline.datasets() if name in catalog]
+    datasets = [
+        (name, catalog.get(name)) for name in pipeline.datasets() if name in catalog
+    ]
     return [(name, ds) for name, ds in datasets if isinstance(ds, MlflowDataset)]

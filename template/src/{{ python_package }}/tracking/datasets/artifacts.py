@@ -37,7 +37,9 @@ class MlflowArtifactDataset(MlflowDataset):
         credentials: dict[str, Any] | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        config = {"type": dataset} if isinstance(dataset, str) else dict(dataset)
+        config: dict[str, Any] = (
+            {"type": dataset} if isinstance(dataset, str) else dict(dataset)
+        )
         if credentials:
             config["credentials"] = credentials
         kind, kwargs = parse_dataset_definition(config)
@@ -48,7 +50,7 @@ class MlflowArtifactDataset(MlflowDataset):
 
     def save(self, data: Any) -> None:
         """Save with the inner dataset, then upload its file or folder."""
-        from mlflow import MlflowClient  # noqa: PLC0415
+        from mlflow import MlflowClient
 
         self._dataset.save(data)
         path = self._saved_path()
@@ -70,7 +72,8 @@ class MlflowArtifactDataset(MlflowDataset):
     def _saved_path(self) -> Path:
         if isinstance(self._dataset, AbstractVersionedDataset):
             return Path(str(self._dataset._get_save_path()))
-        return Path(str(getattr(self._dataset, "_filepath", None) or self._dataset._path))  # type: ignore[attr-defined]
+        inner = vars(self._dataset)
+        return Path(str(inner.get("_filepath") or inner["_path"]))
 
     def _exists(self) -> bool:
         return self._dataset.exists()

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from kedro.io import AbstractDataset, CatalogProtocol, DatasetError
+from kedro.io import AbstractDataset, CatalogProtocol, DataCatalog, DatasetError
 
 if TYPE_CHECKING:
     from ..run import Attachment
@@ -38,7 +38,7 @@ class MlflowDataset(AbstractDataset[Any, Any]):
         Raises:
             DatasetError: there is no run: no ``run_id`` and nothing is being tracked.
         """
-        import mlflow  # noqa: PLC0415
+        import mlflow
 
         active = mlflow.active_run()
         if self._run_id:
@@ -62,8 +62,10 @@ class MlflowDataset(AbstractDataset[Any, Any]):
 
 def _in_memory(catalog: CatalogProtocol, name: str) -> AbstractDataset:
     """The dataset that this catalog makes of a name that nobody has declared."""
-    patterns: dict[str, Any] = getattr(catalog, "default_runtime_patterns")  # noqa: B009
-    return AbstractDataset.from_config(name, dict(patterns["{default}"]))
+    kind = type(catalog) if isinstance(catalog, DataCatalog) else DataCatalog
+    return AbstractDataset.from_config(
+        name, dict(kind.default_runtime_patterns["{default}"])
+    )
 
 
 def _replace(catalog: CatalogProtocol, name: str, dataset: AbstractDataset) -> None:

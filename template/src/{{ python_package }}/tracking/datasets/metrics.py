@@ -44,7 +44,7 @@ class MlflowMetricDataset(MlflowDataset):
 
     def save(self, data: float) -> None:
         """Log the number."""
-        from mlflow import MlflowClient  # noqa: PLC0415
+        from mlflow import MlflowClient
 
         with self._active_run() as run_id:
             client = MlflowClient()
@@ -56,7 +56,7 @@ class MlflowMetricDataset(MlflowDataset):
 
     def load(self) -> float:
         """Give the metric's last value."""
-        from mlflow import MlflowClient  # noqa: PLC0415
+        from mlflow import MlflowClient
 
         with self._active_run() as run_id:
             history = MlflowClient().get_metric_history(run_id, self._metric)
@@ -68,4 +68,3 @@ class MlflowMetricDataset(MlflowDataset):
 
     def _describe(self) -> dict[str, Any]:
         return {"key": self._key, "run_id": self._run_id, "mode": self._mode}
-

@@ -48,7 +48,9 @@ class MlflowModelTrackingDataset(MlflowDataset):
     def save(self, data: Any) -> None:
         """Log the model to the run under way."""
         kwargs = {"name": self._artifact_path, **self._save_args}
-        if not {"pip_requirements", "extra_pip_requirements", "conda_env"} & set(kwargs):
+        if not {"pip_requirements", "extra_pip_requirements", "conda_env"} & set(
+            kwargs
+        ):
             kwargs["pip_requirements"] = project_requirements()
         with self._active_run():
             self._flavor_module().log_model(data, **kwargs)

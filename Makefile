@@ -1,0 +1,27 @@
+# Everything is installed into .venv; nothing else on the machine is touched.
+.PHONY: demo test lint schema
+
+export DO_NOT_TRACK = 1
+
+PYTHON ?= python3
+UV = .venv/bin/uv
+
+.venv: pyproject.toml
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check uv
+	$(UV) pip install --quiet --python .venv/bin/python --group dev
+	@touch .venv
+
+demo: .venv  ## render a project, install it, run its pipeline, show the run
+	.venv/bin/python demo.py
+
+test: .venv  ## everything that .ci/run asks for
+	.venv/bin/python -m pytest
+
+lint: .venv  ## what pre-commit checks
+	.venv/bin/pre-commit run --all-files
+
+schema: .venv  ## regenerate the JSON schema of mlflow.yml from the models
+	PYTHONPATH="template/src/{{ python_package }}" .venv/bin/python -c "import json; \
+	from tracking.config import json_schema; print(json.dumps(json_schema(), indent=2))" \
+	> template/conf/mlflow.schema.json

@@ -1,0 +1,42 @@
+"""What every test starts from: no telemetry, and a render that is made once."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from copier import run_copy
+
+TEMPLATE = Path(__file__).parents[1]
+os.environ["DO_NOT_TRACK"] = "1"
+for name in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "KEDRO_ENV"):
+    os.environ.pop(name, None)
+
+Render = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def render(tmp_path_factory: pytest.TempPathFactory) -> Render:
+    """Give a function that copies the template, without trust, with these answers."""
+
+    def copy(**answers: Any) -> Path:
+        project = tmp_path_factory.mktemp("render") / "project"
+        run_copy(
+            str(TEMPLATE),
+            project,
+            data=answers,
+            defaults=True,
+            quiet=True,
+            unsafe=False,
+            vcs_ref="HEAD",
+        )
+        return project
+
+    return copy
+
+
+@pytest.fixture(scope="session")
+def default_project(render: Render) -> Path:
+    """A render with every default; only to be read."""
+    return render()

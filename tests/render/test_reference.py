@@ -1,0 +1,28 @@
+"""What is generated from the models of ``mlflow.yml`` is up to date."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from tracking.config import documented_yaml, json_schema
+
+
+def test_schema_comes_from_the_models(default_project: Path) -> None:
+    schema = (default_project / "conf/mlflow.schema.json").read_text("utf-8")
+    assert json.loads(schema) == json_schema(), "regenerate it with 'make schema'"
+
+
+def test_base_mlflow_yml_documents_every_key(default_project: Path) -> None:
+    rendered = (default_project / "conf/base/mlflow.yml").read_text("utf-8")
+    assert rendered == documented_yaml()
+
+
+@pytest.mark.parametrize("path", ["base", "staging", "prod"])
+def test_first_line_points_editors_to_the_schema(
+    default_project: Path, path: str
+) -> None:
+    file = default_project / "conf" / path / "mlflow.yml"
+    first = file.read_text("utf-8").splitlines()[0]
+    (reference,) = re.findall(r"^# yaml-language-server: \$schema=(.*)$", first)
+    assert (file.parent / reference).resolve().is_file()

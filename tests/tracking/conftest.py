@@ -1,0 +1,107 @@
+"""A project to run in this process, on a real store."""
+
+import importlib
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+import yaml
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+from kedro.pipeline import Pipeline
+from mlflow.entities import Run
+
+from tests.conftest import Render
+
+
+class Project:
+    """A rendered project, and what a test does with it."""
+
+    def __init__(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.path = path
+        self._monkeypatch = monkeypatch
+        self.store = f"sqlite:///{path.as_posix()}/mlruns/mlflow.db"
+
+    def write(self, name: str, content: Mapping[str, Any] | str) -> None:
+        text = content if isinstance(content, str) else yaml.safe_dump(dict(content))
+        file = self.path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+
+    def mlflow_yml(self, text: str) -> None:
+        self.write("conf/local/mlflow.yml", text)
+
+    def session(
+        self, pipeline: Pipeline | Mapping[str, Pipeline], **options: Any
+    ) -> Any:
+        named = (
+            {"__default__": pipeline}
+            if isinstance(pipeline, Pipeline)
+            else dict(pipeline)
+        )
+        bootstrap_project(self.path)
+        registry = importlib.import_module("tracked.pipeline_registry")
+        self._monkeypatch.setattr(registry, "register_pipelines", lambda: named)
+        return KedroSession.create(self.path, save_on_close=False, **options)
+
+    def run(
+        self,
+        pipeline: Pipeline | Mapping[str, Pipeline],
+        env: str | None = None,
+        params: dict[str, Any] | None = None,
+        **options: Any,
+    ) -> Any:
+        with self.session(pipeline, env=env, runtime_params=params) as session:
+            return session.run(**options)
+
+    @property
+    def client(self) -> mlflow.MlflowClient:
+        return mlflow.MlflowClient(self.store)
+
+    def runs(self, store: str | None = None) -> list[Run]:
+        """All runs of the store, oldest first."""
+        client = mlflow.MlflowClient(store or self.store)
+        ids = [experiment.experiment_id for experiment in client.search_experiments()]
+        return list(client.search_runs(ids, order_by=["attributes.start_time"]))
+
+    def only_run(self) -> Run:
+        (run,) = self.runs()
+        return run
+
+
+@pytest.fixture(scope="session")
+def rendered(render: Render) -> Path:
+    return render(
+        project_name="Tracked", python_package="tracked", sample_pipeline=False
+    )
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh local store, made once, since making it takes seconds."""
+    from tracking.store import create_local_store
+
+    folder = tmp_path_factory.mktemp("store")
+    create_local_store(f"sqlite:///{folder.as_posix()}/mlflow.db", folder)
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def project(
+    rendered: Path,
+    empty_store: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Project]:
+    path = tmp_path / "project"
+    shutil.copytree(rendered, path)
+    (path / "mlruns").mkdir()
+    shutil.copy(empty_store, path / "mlruns" / "mlflow.db")
+    yield Project(path, monkeypatch)
+    while mlflow.active_run():
+        mlflow.end_run()
+    sys.path[:] = [entry for entry in sys.path if entry != str(path / "src")]

@@ -1,0 +1,40 @@
+"""Node functions that worker processes can import."""
+
+import threading
+import time
+
+import mlflow
+
+
+def log_in_node(value: float) -> float:
+    mlflow.log_metric(f"fluent_{value:g}", value)
+    return value
+
+
+def one(value: object) -> float:
+    return 1.0
+
+
+def fail(value: object) -> None:
+    raise ZeroDivisionError("the node's own words")
+
+
+def leave(value: object) -> None:
+    raise SystemExit(3)
+
+
+def open_sub_run(value: object) -> float:
+    with mlflow.start_run(run_name="child", nested=True):
+        mlflow.log_metric("inner", 1)
+    return 1.0
+
+
+def forget_sub_run(value: object) -> float:
+    mlflow.start_run(run_name="forgotten", nested=True)
+    return 1.0
+
+
+def thread_id(value: object) -> float:
+    time.sleep(0.1)
+    mlflow.log_metric("fluent_thread", threading.get_ident() % 1000)
+    return 1.0

@@ -1,0 +1,64 @@
+"""``mlflow.yml``: defaults, and one sentence for each mistake."""
+
+from pathlib import Path
+
+import pytest
+from kedro.config import OmegaConfigLoader
+from tracking.config import KedroMlflowConfig, load_config
+from tracking.errors import TrackingError
+
+
+def load(tmp_path: Path, base: str, local: str = "") -> KedroMlflowConfig:
+    for env, text in {"base": base, "local": local}.items():
+        (tmp_path / "conf" / env).mkdir(parents=True)
+        if text:
+            (tmp_path / "conf" / env / "mlflow.yml").write_text(text)
+    loader = OmegaConfigLoader(
+        str(tmp_path / "conf"),
+        base_env="base",
+        default_run_env="local",
+        merge_strategy={"mlflow": "soft"},
+    )
+    return load_config(loader)
+
+
+def test_missing_file_is_all_defaults(tmp_path: Path) -> None:
+    assert load(tmp_path, "") == KedroMlflowConfig()
+
+
+def test_null_sections_are_defaults(tmp_path: Path) -> None:
+    text = "server:\ntracking:\n  run:\n  disable_tracking:\n    pipelines:\nui:\n"
+    assert load(tmp_path, text) == KedroMlflowConfig()
+
+
+def test_environment_keeps_the_other_keys_of_base(tmp_path: Path) -> None:
+    base = "tracking: {run: {name: a}, experiment: {name: b}}"
+    config = load(tmp_path, base, "tracking: {run: {name: c}}")
+    assert config.tracking.run.name == "c"
+    assert config.tracking.experiment.name == "b"
+
+
+def test_every_mistake_is_named_at_once(tmp_path: Path) -> None:
+    with pytest.raises(TrackingError) as error:
+        load(
+            tmp_path,
+            "tracking: {experiment: {nme: x}, params: {long_params_strategy: cut}}",
+            "ui: {port: many}\nservr: {}\n",
+        )
+    sentences = str(error.value).splitlines()
+    assert len(sentences) == 4
+    text = str(error.value)
+    assert (
+        "conf/base/mlflow.yml: tracking.experiment.nme is not a key of mlflow.yml; "
+        "did you mean 'name'?"
+    ) in text
+    assert "conf/local/mlflow.yml: servr is not a key" in text
+    assert "did you mean 'server'?" in text
+    assert "conf/base/mlflow.yml: tracking.params.long_params_strategy:" in text
+    assert "found 'cut'" in text
+    assert "conf/local/mlflow.yml: ui.port:" in text
+
+
+@pytest.mark.parametrize("port", ["5000", '"5000"'])
+def test_port_may_be_a_number_or_text(tmp_path: Path, port: str) -> None:
+    assert load(tmp_path, f"ui: {{port: {port}}}").ui.port == 5000

@@ -1,0 +1,218 @@
+"""One Kedro run is one MLflow run."""
+
+import os
+from pathlib import Path
+
+import mlflow
+import pytest
+from kedro.pipeline import Pipeline, node
+from kedro.runner import ParallelRunner, SequentialRunner, ThreadRunner
+
+from tests.tracking import nodes
+from tests.tracking.conftest import Project
+
+ONE = Pipeline([node(nodes.one, "params:a", "done", name="one")])
+FAILING = Pipeline([node(nodes.fail, "params:a", None, name="fail")])
+
+
+@pytest.fixture(autouse=True)
+def parameters(project: Project) -> None:
+    project.write("conf/base/parameters.yml", {"a": 1, "b": 2.5, "unused": 3})
+
+
+def test_run_is_finished_with_its_parameters_and_tags(project: Project) -> None:
+    project.run(ONE)
+    run = project.only_run()
+    assert run.info.status == "FINISHED"
+    assert run.info.run_name == "__default__"
+    assert run.data.params == {"a": "1"}
+    assert run.data.tags["kedro_command"] == "kedro run"
+    assert run.data.tags["kedro.env"] == "local"
+    assert "template.version" in run.data.tags
+    experiment = project.client.get_experiment(run.info.experiment_id)
+    assert experiment.name == "tracked"
+
+
+def test_failing_node_fails_the_run_with_its_own_exception(project: Project) -> None:
+    with pytest.raises(ZeroDivisionError, match="the node's own words"):
+        project.run(FAILING)
+    assert project.only_run().info.status == "FAILED"
+    assert mlflow.active_run() is None
+
+
+def test_original_exception_reaches_the_user_when_the_store_fails_too(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ConnectionError("store gone")
+
+    monkeypatch.setattr(mlflow.MlflowClient, "set_terminated", broken)
+    with pytest.raises(ZeroDivisionError):
+        project.run(FAILING)
+    assert mlflow.active_run() is None
+
+
+@pytest.mark.parametrize("kind", [SequentialRunner, ThreadRunner])
+@pytest.mark.parametrize("is_async", [False, True])
+def test_fluent_metric_of_a_node_lands_in_the_run(
+    project: Project, kind: type, is_async: bool
+) -> None:
+    pipeline = Pipeline(
+        [
+            node(nodes.log_in_node, "params:a", "x", name="x"),
+            node(nodes.log_in_node, "params:b", "y", name="y"),
+        ]
+    )
+    project.run(pipeline, runner=kind(is_async=is_async))
+    run = project.only_run()
+    assert run.data.metrics == {"fluent_1": 1.0, "fluent_2.5": 2.5}
+    assert run.info.status == "FINISHED"
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_worker_processes_log_to_the_one_run(
+    project: Project, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    monkeypatch.setenv("KEDRO_MP_CONTEXT", method)
+    project.write(
+        "conf/base/catalog.yml",
+        {"m_{n}": {"type": "tracked.tracking.MlflowMetricDataset"}},
+    )
+    pipeline = Pipeline(
+        [
+            node(nodes.log_in_node, "params:a", "m_x", name="x"),
+            node(nodes.log_in_node, "params:b", "m_y", name="y"),
+        ]
+    )
+    project.run(pipeline, runner=ParallelRunner(max_workers=2))
+    run = project.only_run()
+    assert run.data.metrics == {
+        "fluent_1": 1.0,
+        "fluent_2.5": 2.5,
+        "m_x": 1.0,
+        "m_y": 2.5,
+    }
+    assert run.info.status == "FINISHED"
+
+
+def test_runs_one_after_another_are_runs_of_their_own(project: Project) -> None:
+    project.run(ONE)
+    with pytest.raises(ZeroDivisionError):
+        project.run(FAILING)
+    project.run(ONE)
+    assert [r.info.status for r in project.runs()] == ["FINISHED", "FAILED", "FINISHED"]
+
+
+def test_environment_is_as_it_was_after_a_run(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    before = dict(os.environ)
+    project.run(ONE)
+    changed = {k for k in {*before, *os.environ} if before.get(k) != os.environ.get(k)}
+    assert changed <= {"PYTHONPATH"}  # Kedro's own doing
+
+
+def test_sub_runs_of_nodes_are_children_in_the_same_experiment(
+    project: Project,
+) -> None:
+    project.run(
+        Pipeline(
+            [
+                node(nodes.open_sub_run, "params:a", "x", name="x"),
+                node(nodes.forget_sub_run, "x", "y", name="y"),
+            ]
+        )
+    )
+    parent, *children = project.runs()
+    assert {child.info.run_name for child in children} == {"child", "forgotten"}
+    for child in children:
+        assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
+        assert child.info.experiment_id == parent.info.experiment_id
+        assert child.info.status == "FINISHED"
+
+
+def test_active_run_is_used_and_left_open(project: Project) -> None:
+    project.mlflow_yml("tracking: {experiment: {name: ignored}, run: {name: ignored}}")
+    mlflow.set_tracking_uri(project.store)
+    try:
+        with mlflow.start_run(run_name="orchestrated") as mine:
+            project.run(ONE)
+            assert mlflow.active_run().info.run_id == mine.info.run_id
+            assert project.only_run().info.status == "RUNNING"
+    finally:
+        mlflow.set_tracking_uri(None)
+    run = project.only_run()
+    assert (run.info.run_name, run.info.status) == ("orchestrated", "FINISHED")
+    assert run.data.params == {"a": "1"}
+    assert not project.client.get_experiment_by_name("ignored")
+
+
+def test_run_of_an_orchestrator_is_used_and_left_open(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = project.client.create_run("0", run_name="airflow")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", project.store)
+    monkeypatch.setenv("MLFLOW_RUN_ID", mine.info.run_id)
+    project.run(ONE)
+    run = project.only_run()
+    assert (run.info.run_name, run.info.status) == ("airflow", "RUNNING")
+    assert run.data.params == {"a": "1"}
+    assert os.environ["MLFLOW_RUN_ID"] == mine.info.run_id
+    assert mlflow.active_run() is None
+
+
+def test_run_id_continues_a_run_as_it_is(project: Project) -> None:
+    project.run(ONE)
+    first = project.only_run()
+    project.mlflow_yml(
+        f"tracking: {{run: {{id: {first.info.run_id}, name: other}},"
+        " experiment: {name: elsewhere}}"
+    )
+    project.run(ONE)
+    again = project.only_run()
+    assert again.info.run_name == "__default__"
+    assert again.info.experiment_id == first.info.experiment_id
+    assert again.info.status == "FINISHED"
+
+
+def test_disabled_pipeline_leaves_no_trace_and_still_works(project: Project) -> None:
+    project.mlflow_yml("tracking: {disable_tracking: {pipelines: [__default__]}}")
+    project.write(
+        "conf/base/catalog.yml",
+        {
+            "number": {"type": "tracked.tracking.MlflowMetricDataset"},
+            "note": {
+                "type": "tracked.tracking.MlflowArtifactDataset",
+                "dataset": {"type": "json.JSONDataset", "filepath": "data/note.json"},
+            },
+        },
+    )
+    pipeline = Pipeline(
+        [
+            node(nodes.one, "params:a", "number", name="number"),
+            node(nodes.one, "number", "note", name="note"),
+        ]
+    )
+    project.run(pipeline)
+    assert project.runs() == []
+    assert (project.path / "data/note.json").read_text() == "1.0"
+
+
+def test_variable_turns_tracking_off(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KEDRO_MLFLOW_DISABLED", "true")
+    project.run(ONE)
+    assert project.runs() == []
+
+
+def test_artifacts_lie_under_the_project_whatever_the_working_directory(
+    project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    project.run(ONE)
+    assert (project.path / "mlruns").as_uri() in project.only_run().info.artifact_uri
+    assert list(elsewhere.iterdir()) == []
