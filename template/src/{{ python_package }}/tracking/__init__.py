@@ -14,6 +14,7 @@ _HOMES = {
     "MlflowHook": "hook",
     "MlflowMetricDataset": "datasets.metrics",
     "MlflowModelTrackingDataset": "datasets.models",
+    "OAuth2ClientCredentialsProvider": "oauth2",
     "TrackingError": "errors",
 }
 

@@ -49,6 +49,8 @@ def register(
         kwargs["kedro_context"] = context
     try:
         provider = kind(**kwargs)
+    except TrackingError:
+        raise
     except Exception as error:
         raise TrackingError(
             f"{_KEY}: {options.type} could not be built with the init_kwargs "

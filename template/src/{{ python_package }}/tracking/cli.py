@@ -1,6 +1,7 @@
 """``kedro mlflow …``: write ``mlflow.yml``, open the UI."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -87,11 +88,12 @@ def _serve(server: "Server", host: str, port: int | None) -> int:
     if server.artifact_root:
         command += ["--default-artifact-root", server.artifact_root.as_uri()]
     click.echo(f"Runs of {server.uri}\n  at http://{host}:{port} (Ctrl-C ends it)")
-    process = subprocess.Popen(command)
-    try:
-        return process.wait()
-    except KeyboardInterrupt:
-        return process.wait()
+    # To look at runs needs none of the server's background jobs, which take 2 GB.
+    env = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **os.environ}
+    process = subprocess.Popen(command, env=env)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: process.terminate())
+    return process.wait()
 
 
 def _free_port(host: str, first: int = 5000) -> int:
