@@ -1,5 +1,6 @@
 """Node functions that worker processes can import."""
 
+import signal
 import threading
 import time
 
@@ -37,4 +38,21 @@ def forget_sub_run(value: object) -> float:
 def thread_id(value: object) -> float:
     time.sleep(0.1)
     mlflow.log_metric("fluent_thread", threading.get_ident() % 1000)
+    return 1.0
+
+
+def interrupt(value: object) -> None:
+    signal.raise_signal(signal.SIGINT)
+
+
+def terminate(value: object) -> None:
+    signal.raise_signal(signal.SIGTERM)
+    time.sleep(1)
+
+
+def autolog(value: object) -> float:
+    from sklearn.linear_model import LinearRegression
+
+    mlflow.sklearn.autolog(silent=True)
+    LinearRegression().fit([[1.0], [2.0]], [1.0, 2.0])
     return 1.0

@@ -1,10 +1,15 @@
 """One Kedro run is one MLflow run."""
 
 import os
+import signal
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import mlflow
 import pytest
+from click import ClickException
 from kedro.pipeline import Pipeline, node
 from kedro.runner import ParallelRunner, SequentialRunner, ThreadRunner
 
@@ -176,6 +181,15 @@ def test_run_id_continues_a_run_as_it_is(project: Project) -> None:
     assert again.info.status == "FINISHED"
 
 
+def test_continued_run_keeps_its_parameters(project: Project) -> None:
+    project.run(ONE)
+    run_id = project.only_run().info.run_id
+    project.mlflow_yml(f"tracking: {{run: {{id: {run_id}}}}}")
+    with pytest.raises(ClickException, match="'a' already, as '1'.*become '2'"):
+        project.run(ONE, params={"a": 2})
+    assert project.only_run().data.params == {"a": "1"}
+
+
 def test_disabled_pipeline_leaves_no_trace_and_still_works(project: Project) -> None:
     project.mlflow_yml("tracking: {disable_tracking: {pipelines: [__default__]}}")
     project.write(
@@ -216,3 +230,100 @@ def test_artifacts_lie_under_the_project_whatever_the_working_directory(
     project.run(ONE)
     assert (project.path / "mlruns").as_uri() in project.only_run().info.artifact_uri
     assert list(elsewhere.iterdir()) == []
+
+
+def test_interrupted_run_is_killed(project: Project) -> None:
+    pipeline = Pipeline([node(nodes.interrupt, "params:a", None, name="interrupt")])
+    with pytest.raises(KeyboardInterrupt):
+        project.run(pipeline)
+    wait_for_threads()
+    assert project.only_run().info.status == "KILLED"
+    assert mlflow.active_run() is None
+
+
+def test_terminated_run_is_killed_and_the_process_exits_as_a_shell_shows_it(
+    project: Project,
+) -> None:
+    pipeline = Pipeline([node(nodes.terminate, "params:a", None, name="terminate")])
+    with pytest.raises(SystemExit) as exited:
+        project.run(pipeline)
+    wait_for_threads()
+    assert exited.value.code == 128 + signal.SIGTERM
+    assert project.only_run().info.status == "KILLED"
+
+
+def wait_for_threads() -> None:
+    for thread in threading.enumerate():
+        if thread.name == "mlflow-run-killed":
+            thread.join(30)
+
+
+def test_signal_handlers_are_as_they_were_after_a_run(project: Project) -> None:
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    project.run(ONE)
+    assert before == (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM))
+
+
+def test_node_that_leaves_the_process_fails_the_run_and_not_the_next(
+    project: Project,
+) -> None:
+    pipeline = Pipeline([node(nodes.leave, "params:a", None, name="leave")])
+    with pytest.raises(SystemExit):
+        project.run(pipeline)
+    project.run(ONE)
+    assert [r.info.status for r in project.runs()] == ["FAILED", "FINISHED"]
+
+
+def test_sub_runs_are_an_error_where_they_are_not_wanted(project: Project) -> None:
+    project.mlflow_yml("tracking: {run: {nested: false}}")
+    pipeline = Pipeline([node(nodes.open_sub_run, "params:a", "x", name="x")])
+    with pytest.raises(ClickException, match=r"tracking\.run\.nested: false"):
+        project.run(pipeline)
+    assert project.only_run().info.status == "FAILED"
+
+
+@pytest.mark.parametrize("off", [True, False])
+def test_autologging_is_off_during_a_run_unless_it_may_be_on(
+    project: Project, off: bool
+) -> None:
+    flag = str(off).lower()
+    project.mlflow_yml(
+        f"tracking: {{disable_tracking: {{disable_autologging: {flag}}}}}"
+    )
+    try:
+        project.run(Pipeline([node(nodes.autolog, "params:a", "x", name="x")]))
+    finally:
+        mlflow.sklearn.autolog(disable=True)
+    logged = set(project.only_run().data.params)
+    assert logged == {"a"} if off else logged > {"a"}
+
+
+def test_runs_at_once_are_runs_of_their_own(project: Project) -> None:
+    def run(number: int) -> None:
+        pipeline = Pipeline([node(nodes.log_in_node, "params:a", "x", name="x")])
+        project.run(pipeline, params={"a": number})
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(run, range(3)))
+    runs = project.runs()
+    assert {r.info.status for r in runs} == {"FINISHED"}
+    assert sorted(r.data.params["a"] for r in runs) == ["0", "1", "2"]
+    for run_ in runs:
+        value = float(run_.data.params["a"])
+        assert run_.data.metrics == {f"fluent_{value:g}": value}
+    assert "MLFLOW_TRACKING_URI" not in os.environ
+
+
+def test_server_that_does_not_answer_is_a_sentence_within_ten_seconds(
+    project: Project,
+) -> None:
+    project.mlflow_yml("server: {mlflow_tracking_uri: 'http://127.0.0.1:9'}")
+    started = time.monotonic()
+    with pytest.raises(ClickException) as error:
+        project.run(ONE)
+    assert time.monotonic() - started < 10
+    text = str(error.value)
+    assert "http://127.0.0.1:9 does not answer" in text
+    assert "'local'" in text
+    assert "server.mlflow_tracking_uri in mlflow.yml" in text
+    assert "MLFLOW_TRACKING_URI" not in os.environ

@@ -62,8 +62,10 @@ def register(
     return provider
 
 
-def unregister(provider: Any) -> None:
+def unregister(provider: Any | None) -> None:
     """Stop asking the provider for headers."""
+    if provider is None:
+        return
     registry = _registry()
     registry[:] = [known for known in registry if known is not provider]
 

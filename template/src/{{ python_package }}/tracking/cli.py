@@ -1,5 +1,6 @@
-"""``kedro mlflow …``: write ``mlflow.yml``, open the UI."""
+"""``kedro mlflow …``: write ``mlflow.yml``, check it, open the UI."""
 
+import json
 import os
 import signal
 import socket
@@ -14,6 +15,7 @@ from kedro.framework.project import settings
 from kedro.framework.startup import ProjectMetadata
 
 if TYPE_CHECKING:
+    from .check import Finding
     from .server import Server
 
 _env_option = click.option(
@@ -35,7 +37,7 @@ def init(metadata: ProjectMetadata, env: str | None, force: bool) -> None:
     from .config import documented_yaml
     from .errors import TrackingError
 
-    folder = _conf_source(metadata) / (env or os.environ.get("KEDRO_ENV") or "local")
+    folder = _conf_source(metadata) / _environment(env)
     file = folder / "mlflow.yml"
     if file.exists() and not force:
         raise TrackingError(f"{file} is there already; --force writes over it.")
@@ -74,6 +76,47 @@ def ui(
         server.give_back()
 
 
+@mlflow_commands.command()
+@_env_option
+@click.option("--all", "every", is_flag=True, help="Check every environment.")
+@click.option(
+    "--format", "style", type=click.Choice(["table", "json"]), default="table"
+)
+@click.pass_obj
+def check(metadata: ProjectMetadata, env: str | None, every: bool, style: str) -> None:
+    """Say where runs would go, and whether they would get there.
+
+    The exit code is 1 when a run would not be tracked. With --format json the last line
+    is a list with an object for each environment.
+    """
+    from .check import check as check_environment
+    from .check import environments
+
+    names = environments(_conf_source(metadata)) if every else [_environment(env)]
+    findings = [check_environment(metadata.project_path, name) for name in names]
+    if style == "json":
+        click.echo(json.dumps([finding.as_dict() for finding in findings]))
+    else:
+        _print_table(findings)
+    raise SystemExit(0 if all(finding.ok for finding in findings) else 1)
+
+
+def _print_table(findings: "list[Finding]") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    table = Table("", "environment", "experiment")
+    table.add_column("runs go to", overflow="fold")
+    for finding in findings:
+        mark = "[green]✓[/]" if finding.ok else "[red]✗[/]"
+        where = finding.tracking_uri or "[dim]unknown[/]"
+        table.add_row(mark, finding.environment, finding.experiment, where)
+    console.print(table)
+    for finding in findings:
+        console.print(f"{finding.environment}: {finding.message}", markup=False)
+
+
 def _serve(server: "Server", host: str, port: int | None) -> int:
     port = port or _free_port(host)
     command = [
@@ -107,6 +150,11 @@ def _free_port(host: str, first: int = 5000) -> int:
                 continue
             return port
     raise click.ClickException(f"No free port on {host} from {first} upwards.")
+
+
+def _environment(env: str | None) -> str:
+    default = settings.CONFIG_LOADER_ARGS.get("default_run_env") or "local"
+    return env or os.environ.get("KEDRO_ENV") or default
 
 
 def _conf_source(metadata: ProjectMetadata) -> Path:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import yaml
 from kedro.config import AbstractConfigLoader, MissingConfigException
+from kedro.framework.context import KedroContext
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from .errors import TrackingError
@@ -196,6 +197,12 @@ def load_config(config_loader: AbstractConfigLoader) -> KedroMlflowConfig:
     except ValidationError as invalid:
         problems = [_sentence(e, config_loader) for e in invalid.errors()]
     raise TrackingError("\n".join(problems))
+
+
+def environment(context: KedroContext) -> str:
+    """Give the Kedro environment of a context, which it calls None for the default."""
+    loader = context.config_loader
+    return context.env or getattr(loader, "default_run_env", None) or "base"
 
 
 def _sentence(error: Any, config_loader: AbstractConfigLoader) -> str:

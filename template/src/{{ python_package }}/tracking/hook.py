@@ -38,6 +38,8 @@ class MlflowHook:
         from .run import TrackedRun, is_disabled
 
         context = self._thread.context
+        if left := getattr(self._thread, "run", None):
+            left.fail()  # a SystemExit that Kedro has no hook for
         if is_disabled(context.mlflow, run_params):
             untrack(pipeline, catalog)
             return
@@ -46,6 +48,7 @@ class MlflowHook:
         params = pipeline_params(pipeline, catalog, context.mlflow.tracking.params)
         run = TrackedRun.start(context, run_params, params)
         setattr(catalog, _TRACKED_RUN, run)
+        self._thread.run = run
         bind(pipeline, catalog, run.attachment)
 
     @hook_impl

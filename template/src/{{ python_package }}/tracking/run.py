@@ -7,15 +7,19 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kedro.framework.context import KedroContext
 
-from .config import KedroMlflowConfig
+from .config import KedroMlflowConfig, TrackingOptions, environment
+from .errors import TrackingError
 from .experiment import experiment_id
 from .params import Params
 from .server import Server
+from .signals import Interruption
+from .store import create_local_store
 from .tags import run_tags
 
 if TYPE_CHECKING:
@@ -38,11 +42,13 @@ class Attachment:
         variables: the run's environment variables, credentials included. They cross in
             the worker's pipe and are shown nowhere.
         owner: id of the process that started the run.
+        nested: whether nodes may open runs below it.
     """
 
     run: "Run"
     variables: Mapping[str, str]
     owner: int
+    nested: bool
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -59,11 +65,13 @@ class Attachment:
         stack = _active_runs()
         if all(active.info.run_id != self.run.info.run_id for active in stack):
             stack.append(ActiveRun(self.run))
+        if not self.nested:
+            _set_active_runs(_WithoutSubRuns(stack))
 
     def detach(self) -> None:
         """Take the run off this thread's stack, without ending it."""
-        stack = _active_runs()
-        stack[:] = [r for r in stack if r.info.run_id != self.run.info.run_id]
+        remaining = [r for r in _active_runs() if r.info.run_id != self.run.info.run_id]
+        _set_active_runs(remaining)
 
 
 class TrackedRun:
@@ -73,19 +81,29 @@ class TrackedRun:
         run: the MLflow run, which becomes this thread's active one.
         server: given back at the end; None for a run that somebody else has started
             and will end.
+        options: ``tracking`` of ``mlflow.yml``.
     """
 
-    def __init__(self, run: "Run", server: Server | None) -> None:
+    def __init__(
+        self, run: "Run", server: Server | None, options: TrackingOptions
+    ) -> None:
         self.run_id: str = run.info.run_id
         variables = server.variables if server else {}
-        self.attachment = Attachment(run, variables, os.getpid())
+        self.attachment = Attachment(run, variables, os.getpid(), options.run.nested)
         self._name = run.info.run_name or self.run_id
         self._server = server
         self._thread = threading.get_ident()
         self._started = time.monotonic()
-        self._ended = False
+        self._ended = threading.Lock()
         self._was_active = any(r.info.run_id == self.run_id for r in _active_runs())
         self.attachment.attach()
+        self._autologging = ExitStack()
+        if options.disable_tracking.disable_autologging:
+            from mlflow.utils.autologging_utils import disable_autologging
+
+            self._autologging.enter_context(disable_autologging())
+        self._open: list[ActiveRun] = []
+        self._interruption = Interruption(self._kill, first=self._take_open_runs)
         atexit.register(self.fail)
 
     @classmethod
@@ -105,11 +123,12 @@ class TrackedRun:
         config: KedroMlflowConfig = context.mlflow  # type: ignore[attr-defined]
         active = _active_run_of_orchestrator()
         if active is not None:
-            run = cls(active, server=None)
+            run = cls(active, None, config.tracking)
         else:
             server = Server(config.server, context)
             try:
-                run = cls(_new_run(context, config, server, run_params), server)
+                new = _new_run(context, config, server, run_params)
+                run = cls(new, server, config.tracking)
             except BaseException:
                 server.give_back()
                 raise
@@ -134,7 +153,15 @@ class TrackedRun:
 
         client = MlflowClient()
         size = MAX_PARAMS_TAGS_PER_BATCH
-        entries = [Param(k, v) for k, v in params.params.items()]
+        known = self.attachment.run.data.params  # of a run that is continued or joined
+        for name, value in params.params.items():
+            if known.get(name, value) != value:
+                raise TrackingError(
+                    f"The run {self.run_id} has the parameter '{name}' already, as "
+                    f"'{known[name]}'; it cannot become '{value}'. Use the same value, or "
+                    "let tracking.run.id be null for a new run."
+                )
+        entries = [Param(k, v) for k, v in params.params.items() if k not in known]
         for start in range(0, len(entries), size):
             client.log_batch(self.run_id, params=entries[start : start + size])
         tags = [RunTag(k, v) for k, v in params.tags.items()]
@@ -160,19 +187,21 @@ class TrackedRun:
         """
         import mlflow
 
-        if self._ended:
+        if os.getpid() != self.attachment.owner or not self._ended.acquire(
+            blocking=False
+        ):
             return
-        self._ended = True
         atexit.unregister(self.fail)
+        self._interruption.end()
+        self._autologging.close()
         if self._server is None:
             if not self._was_active:
                 self.attachment.detach()
             return
         try:
-            self.attach()
-            ended = None
-            while ended != self.run_id and (active := mlflow.active_run()):
-                ended = active.info.run_id
+            self._take_open_runs()
+            _set_active_runs([*_active_runs(), *self._open])
+            for _ in self._open:
                 mlflow.end_run(status)
         finally:
             self._server.give_back()
@@ -181,10 +210,33 @@ class TrackedRun:
 
     def fail(self) -> None:
         """Mark the run as FAILED; what goes wrong here never hides the user's error."""
+        self._end_quietly("FAILED")
+
+    def _kill(self) -> None:
+        self._end_quietly("KILLED")
+
+    def _end_quietly(self, status: str) -> None:
+        patience = self._server.impatient() if self._server else nullcontext()
         try:
-            self.end("FAILED")
+            with patience:
+                self.end(status)
         except Exception as error:
-            _logger.warning("MLflow run '%s' stays RUNNING: %s", self._name, error)
+            _logger.warning(
+                "MLflow run '%s' is not marked as %s: %s", self._name, status, error
+            )
+
+    def _take_open_runs(self) -> None:
+        """Take the run, and those that a node has left open below it, off this thread."""
+        stack = list(_active_runs())
+        ids = [active.info.run_id for active in stack]
+        if self.run_id in ids:
+            first = ids.index(self.run_id)
+            self._open = stack[first:]
+            _set_active_runs(stack[:first])
+        elif not self._open:
+            from mlflow import ActiveRun
+
+            self._open = [ActiveRun(self.attachment.run)]
 
 
 def is_disabled(config: KedroMlflowConfig, run_params: Mapping[str, Any]) -> bool:
@@ -210,13 +262,16 @@ def _new_run(
 
     tracking = config.tracking
     name = tracking.experiment.name or context._package_name
-    experiment = experiment_id(
-        mlflow.MlflowClient(),
-        name,
-        tracking.experiment,
-        context.project_path,
-        server.artifact_root,
-    )
+    if server.artifact_root:
+        create_local_store(server.uri, server.artifact_root)
+    with server.answering():
+        experiment = experiment_id(
+            mlflow.MlflowClient(),
+            name,
+            tracking.experiment,
+            context.project_path,
+            server.artifact_root,
+        )
     server.lend({"MLFLOW_EXPERIMENT_ID": experiment})  # for runs that nodes open
     run = mlflow.start_run(
         run_id=tracking.run.id,
@@ -226,7 +281,7 @@ def _new_run(
         else tracking.run.name or "+".join(_pipeline_names(run_params)),
         tags=run_tags(
             run_params,
-            _environment(context),
+            environment(context),
             context.project_path,
             tracking.params.redact,
         ),
@@ -235,11 +290,6 @@ def _new_run(
         "MLflow run '%s' in experiment '%s' at %s", run.info.run_name, name, server.uri
     )
     return run
-
-
-def _environment(context: KedroContext) -> str:
-    loader = context.config_loader
-    return context.env or getattr(loader, "default_run_env", None) or "base"
 
 
 def _active_run_of_orchestrator() -> "Run | None":
@@ -257,6 +307,25 @@ def _active_runs() -> "list[ActiveRun]":
     from mlflow.tracking import fluent
 
     return fluent._active_run_stack.get()
+
+
+def _set_active_runs(runs: "list[ActiveRun]") -> None:
+    from mlflow.tracking import fluent
+
+    fluent._active_run_stack.set(runs)
+
+
+class _WithoutSubRuns(list["ActiveRun"]):
+    """A stack of active runs on which a node cannot open another."""
+
+    def append(self, run: "ActiveRun") -> None:
+        from mlflow import MlflowClient
+
+        MlflowClient().delete_run(run.info.run_id)
+        raise TrackingError(
+            "A node has opened a run of its own, and mlflow.yml says "
+            "tracking.run.nested: false. Set it to true, or log to the run that is active."
+        )
 
 
 def _forget_inherited_connections() -> None:

@@ -1,13 +1,16 @@
 """The tracking server of a run: reached, lent to the process, given back."""
 
-from collections.abc import Mapping
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 
 from kedro.framework.context import KedroContext
 
 from . import auth, location
-from .config import ServerOptions
+from .config import ServerOptions, environment
 from .credentials import Loan, credential_variables
-from .store import create_local_store
+from .errors import TrackingError
 
 
 class Server:
@@ -27,49 +30,79 @@ class Server:
             TrackingError: ``mlflow.yml`` or ``credentials.yml`` cannot be followed.
         """
         self.variables: dict[str, str] = {}
-        self._loans: list[Loan] = []
-        self._fluent_uri: str | None = None
-        self._provider = None
-        try:
+        self._env = environment(context)
+        self._source = (
+            "server.mlflow_tracking_uri in mlflow.yml"
+            if options.mlflow_tracking_uri
+            else "the variable MLFLOW_TRACKING_URI"
+        )
+        project = context.project_path
+        with ExitStack() as stack:
+            self._surroundings = stack
             entries = context._get_config_credentials() if options.credentials else {}
             self.lend(credential_variables(options.credentials, entries))
-            project = context.project_path
             self.uri = location.tracking_uri(options.mlflow_tracking_uri, project)
             self.artifact_root = location.artifact_root(self.uri, project)
             self.lend({"MLFLOW_TRACKING_URI": self.uri})
             if options.mlflow_registry_uri:
                 registry = location.anchor(options.mlflow_registry_uri, project)
                 self.lend({"MLFLOW_REGISTRY_URI": registry})
-            self._provider = auth.register(options.request_header_provider, context)
-            if self.artifact_root:
-                create_local_store(self.uri, self.artifact_root)
             self._take_over_fluent_uri()
-        except BaseException:
-            self.give_back()
-            raise
+            provider = auth.register(options.request_header_provider, context)
+            stack.callback(auth.unregister, provider)
+            self._surroundings = stack.pop_all()
 
     def lend(self, variables: Mapping[str, str]) -> None:
         """Set environment variables until ``give_back``."""
         self.variables.update(variables)
-        self._loans.append(Loan(variables))
+        self._surroundings.enter_context(Loan(variables))
 
     def give_back(self) -> None:
         """Leave the process as it was found; a second call does nothing."""
-        if self._fluent_uri is not None:
-            import mlflow
+        self._surroundings.close()
 
-            mlflow.set_tracking_uri(self._fluent_uri)
-            self._fluent_uri = None
-        if self._provider is not None:
-            auth.unregister(self._provider)
-            self._provider = None
-        while self._loans:
-            self._loans.pop().give_back()
+    def impatient(self) -> Loan:
+        """Ask the server once instead of for minutes, until the loan is given back.
+
+        One try of eight seconds, unless the user has set a variable of MLflow's.
+        """
+        variables = {
+            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+            "MLFLOW_HTTP_REQUEST_TIMEOUT": "8",
+        }
+        return Loan({k: v for k, v in variables.items() if k not in os.environ})
+
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """Tell a server that does not answer, or refuses the login, in a sentence.
+
+        Raises:
+            TrackingError: within ten seconds, instead of MLflow's own error.
+        """
+        from mlflow.exceptions import MlflowException
+
+        try:
+            with self.impatient():
+                yield
+        except MlflowException as error:
+            if "API request to" not in error.message:
+                raise
+            refused = re.search(r"error code (401|403)", error.message)
+            problem = "refuses the login" if refused else "does not answer"
+            remedy = (
+                "Check server.credentials and conf/local/credentials.yml"
+                if refused
+                else "Start it, correct the address, or run with KEDRO_MLFLOW_DISABLED=true"
+            )
+            raise TrackingError(
+                f"The MLflow server at {self.uri} {problem}. The environment is "
+                f"'{self._env}', the address comes from {self._source}. {remedy}."
+            ) from None
 
     def _take_over_fluent_uri(self) -> None:
         import mlflow
 
-        current = mlflow.get_tracking_uri()
-        if current != self.uri:  # an earlier mlflow.set_tracking_uri beats the variable
+        earlier = mlflow.get_tracking_uri()
+        if earlier != self.uri:  # an earlier mlflow.set_tracking_uri beats the variable
             mlflow.set_tracking_uri(self.uri)
-            self._fluent_uri = current
+            self._surroundings.callback(mlflow.set_tracking_uri, earlier)

@@ -1,0 +1,98 @@
+"""``kedro mlflow …`` does what it says, and its exit code is true."""
+
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from tracking.cli import _free_port
+from tracking.config import documented_yaml
+
+from tests.tracking.conftest import Project
+
+
+def kedro(project: Path, *words: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [Path(sys.executable).parent / "kedro", "mlflow", *words],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_init_makes_the_environment_and_documents_every_key(project: Project) -> None:
+    done = kedro(project.path, "init", "--env", "qa")
+    assert done.returncode == 0, done.stderr
+    assert (project.path / "conf/qa/mlflow.yml").read_text() == documented_yaml()
+
+
+def test_init_loses_nothing_without_force(project: Project) -> None:
+    project.write("conf/qa/mlflow.yml", "ui: {port: 5001}")
+    done = kedro(project.path, "init", "--env", "qa")
+    assert done.returncode == 1
+    assert "--force" in done.stderr
+    assert (project.path / "conf/qa/mlflow.yml").read_text() == "ui: {port: 5001}"
+    assert kedro(project.path, "init", "--env", "qa", "--force").returncode == 0
+
+
+def test_init_follows_kedro_env(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KEDRO_ENV", "qa")
+    assert kedro(project.path, "init").returncode == 0
+    assert (project.path / "conf/qa/mlflow.yml").is_file()
+
+
+def test_check_finds_every_environment_in_order(project: Project) -> None:
+    done = kedro(project.path, "check", "--all", "--format", "json")
+    findings = json.loads(done.stdout.splitlines()[-1])
+    assert [f["environment"] for f in findings] == ["local", "prod", "staging"]
+    assert all(f["ok"] and f["tracking_uri"] == project.store for f in findings)
+    assert done.returncode == 0
+
+
+def test_check_exits_by_the_result_and_names_what_is_wrong(project: Project) -> None:
+    project.write(
+        "conf/staging/mlflow.yml", "server: {mlflow_tracking_uri: 'http://127.0.0.1:9'}"
+    )
+    project.write("conf/prod/mlflow.yml", "servr: {}")
+    done = kedro(project.path, "check", "--all")
+    assert done.returncode == 1
+    output = " ".join(done.stdout.split())
+    assert "http://127.0.0.1:9 does not answer" in output
+    assert "did you mean 'server'?" in output
+
+
+def test_check_creates_nothing(project: Project) -> None:
+    project.write("conf/local/mlflow.yml", "server: {mlflow_tracking_uri: other}")
+    assert kedro(project.path, "check").returncode == 0
+    assert not (project.path / "other").exists()
+
+
+def test_ui_takes_the_first_free_port_from_5000() -> None:
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("localhost", _free_port("localhost")))
+        taken.listen()
+        occupied = taken.getsockname()[1]
+        assert occupied >= 5000
+        assert _free_port("localhost") > occupied
+
+
+def test_ui_exits_with_the_code_of_the_server(project: Project) -> None:
+    with socket.socket() as taken:
+        taken.bind(("localhost", 0))
+        taken.listen()
+        done = kedro(project.path, "ui", "--port", str(taken.getsockname()[1]))
+    assert done.returncode not in (0, None)
+
+
+def test_mlflow_yml_of_init_is_valid(project: Project) -> None:
+    kedro(project.path, "init", "--env", "qa")
+    content = yaml.safe_load((project.path / "conf/qa/mlflow.yml").read_text())
+    assert content["ui"] == {"port": None, "host": None}
+    assert kedro(project.path, "check", "--env", "qa").returncode == 0
