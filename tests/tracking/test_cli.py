@@ -83,12 +83,21 @@ def test_ui_takes_the_first_free_port_from_5000() -> None:
         assert _free_port("localhost") > occupied
 
 
-def test_ui_exits_with_the_code_of_the_server(project: Project) -> None:
+def test_ui_says_that_a_port_is_taken(project: Project) -> None:
     with socket.socket() as taken:
         taken.bind(("localhost", 0))
         taken.listen()
-        done = kedro(project.path, "ui", "--port", str(taken.getsockname()[1]))
-    assert done.returncode not in (0, None)
+        port = taken.getsockname()[1]
+        done = kedro(project.path, "ui", "--port", str(port))
+    assert done.returncode == 1
+    assert f"Port {port} on localhost is taken" in done.stderr
+
+
+def test_ui_exits_with_the_code_of_the_server(project: Project) -> None:
+    project.mlflow_yml("server: {mlflow_tracking_uri: 'mssql://127.0.0.1:9/no'}")
+    done = kedro(project.path, "ui")
+    assert done.returncode == 1
+    assert "Error initializing backend store" in done.stdout + done.stderr
 
 
 def test_mlflow_yml_of_init_is_valid(project: Project) -> None:

@@ -118,6 +118,11 @@ def _print_table(findings: "list[Finding]") -> None:
 
 
 def _serve(server: "Server", host: str, port: int | None) -> int:
+    if port and not _is_free(host, port):
+        raise click.ClickException(
+            f"Port {port} on {host} is taken. Give another with --port, or let ui.port "
+            "in mlflow.yml be null for the first free one."
+        )
     port = port or _free_port(host)
     command = [
         sys.executable,
@@ -139,17 +144,19 @@ def _serve(server: "Server", host: str, port: int | None) -> int:
     return process.wait()
 
 
-def _free_port(host: str, first: int = 5000) -> int:
+def _free_port(host: str) -> int:
     """Give the first port from 5000 upwards on which nobody listens."""
-    for port in range(first, 65536):
-        with closing(socket.socket()) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, port))
-            except OSError:
-                continue
-            return port
-    raise click.ClickException(f"No free port on {host} from {first} upwards.")
+    return next(port for port in range(5000, 65536) if _is_free(host, port))
+
+
+def _is_free(host: str, port: int) -> bool:
+    with closing(socket.socket()) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
 
 
 def _environment(env: str | None) -> str:

@@ -1,5 +1,6 @@
 """What a run says of where it came from, as tags."""
 
+import json
 import shlex
 import subprocess
 from collections.abc import Iterable, Mapping
@@ -75,7 +76,14 @@ def _assignments(
         elif isinstance(value, Mapping):
             yield from _assignments(value, f"{name}.", redact)
         else:
-            yield f"{name}={value}"
+            yield f"{name}={_yaml_value(value)}"
+
+
+def _yaml_value(value: Any) -> str:
+    """Write a value so that Kedro, which reads YAML there, gets the same one."""
+    if isinstance(value, str) and yaml.safe_load(value) == value:
+        return value
+    return json.dumps(value, default=str)
 
 
 def _git(project_path: Path) -> dict[str, str]:
