@@ -17,6 +17,7 @@ PATTERNS = ["mlflow*", "mlflow*/**", "**/mlflow*"]
 
 class _Section(BaseModel):
     model_config = ConfigDict(
+        coerce_numbers_to_str=True,  # a run may be called 2024
         extra="forbid",
         hide_input_in_errors=True,
         use_attribute_docstrings=True,
