@@ -5,7 +5,9 @@ import re
 from pathlib import Path
 
 import pytest
-from tracking.config import documented_yaml, json_schema
+from tracking.config import documented_yaml, environment_yaml, json_schema
+
+from tests.conftest import Render
 
 
 def test_schema_comes_from_the_models(default_project: Path) -> None:
@@ -26,3 +28,13 @@ def test_first_line_points_editors_to_the_schema(
     first = file.read_text("utf-8").splitlines()[0]
     (reference,) = re.findall(r"^# yaml-language-server: \$schema=(.*)$", first)
     assert (file.parent / reference).resolve().is_file()
+
+
+def test_environments_say_what_init_would_write(render: Render) -> None:
+    conf = (
+        render(environments={"prod": "https://mlflow.example.com", "qa": None}) / "conf"
+    )
+    for env, uri in {"prod": "https://mlflow.example.com", "qa": None}.items():
+        assert (conf / env / "mlflow.yml").read_text("utf-8") == environment_yaml(
+            env, uri
+        )

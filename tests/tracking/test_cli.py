@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 from tracking.cli import _free_port
 from tracking.config import documented_yaml
 
@@ -24,10 +23,24 @@ def kedro(project: Path, *words: str) -> subprocess.CompletedProcess:
     )
 
 
-def test_init_makes_the_environment_and_documents_every_key(project: Project) -> None:
+def test_init_makes_the_environment_and_hides_nothing_of_base(project: Project) -> None:
+    project.write("conf/base/mlflow.yml", "tracking: {experiment: {name: mine}}")
     done = kedro(project.path, "init", "--env", "qa")
     assert done.returncode == 0, done.stderr
-    assert (project.path / "conf/qa/mlflow.yml").read_text() == documented_yaml()
+    found = kedro(project.path, "check", "--env", "qa", "--format", "json")
+    assert json.loads(found.stdout.splitlines()[-1])[0]["experiment"] == "mine"
+
+
+def test_init_of_base_documents_every_key(project: Project) -> None:
+    assert kedro(project.path, "init", "--env", "base", "--force").returncode == 0
+    assert (project.path / "conf/base/mlflow.yml").read_text() == documented_yaml()
+
+
+def test_init_writes_nowhere_but_into_the_configuration(project: Project) -> None:
+    done = kedro(project.path, "init", "--env", "../x")
+    assert done.returncode == 1
+    assert "no name for an environment" in done.stderr
+    assert not (project.path / "x").exists()
 
 
 def test_init_loses_nothing_without_force(project: Project) -> None:
@@ -98,10 +111,3 @@ def test_ui_exits_with_the_code_of_the_server(project: Project) -> None:
     done = kedro(project.path, "ui")
     assert done.returncode == 1
     assert "Error initializing backend store" in done.stdout + done.stderr
-
-
-def test_mlflow_yml_of_init_is_valid(project: Project) -> None:
-    kedro(project.path, "init", "--env", "qa")
-    content = yaml.safe_load((project.path / "conf/qa/mlflow.yml").read_text())
-    assert content["ui"] == {"port": None, "host": None}
-    assert kedro(project.path, "check", "--env", "qa").returncode == 0

@@ -62,3 +62,25 @@ def test_every_mistake_is_named_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("port", ["5000", '"5000"'])
 def test_port_may_be_a_number_or_text(tmp_path: Path, port: str) -> None:
     assert load(tmp_path, f"ui: {{port: {port}}}").ui.port == 5000
+
+
+def test_misspelt_key_is_found_even_with_a_null(tmp_path: Path) -> None:
+    with pytest.raises(TrackingError, match="did you mean 'mlflow_tracking_uri'"):
+        load(tmp_path, "server: {mlflow_traking_uri: null}")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("server:\n  a: 1\n b: 2\n", "cannot be read.*mlflow.yml.*line"),
+        (
+            "ui: {host: '${oc.env:NO_SUCH_VARIABLE}'}",
+            "cannot be read.*NO_SUCH_VARIABLE",
+        ),
+    ],
+)
+def test_file_that_cannot_be_read_is_a_sentence(
+    tmp_path: Path, text: str, sentence: str
+) -> None:
+    with pytest.raises(TrackingError, match=sentence):
+        load(tmp_path, text)

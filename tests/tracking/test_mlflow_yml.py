@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import mlflow
@@ -17,6 +16,7 @@ from tests.tracking import nodes
 from tests.tracking.conftest import Project
 
 ONE = Pipeline([node(nodes.one, "params:a", "done", name="one")])
+UV = Path(sys.executable).parent / "uv"
 SECRET = "hunter2-of-the-penguins"
 
 
@@ -158,6 +158,21 @@ def test_nested_resolvers_give_a_random_name(project: Project) -> None:
     assert re.fullmatch(r"[a-z]+-[a-z]+-\d+", project.only_run().info.run_name)
 
 
+def test_environment_variables_and_globals_are_resolved(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEAM", "penguins")
+    project.write("conf/base/globals.yml", {"stage": "trial"})
+    project.mlflow_yml(
+        'tracking: {run: {name: "${globals:stage}"},'
+        ' experiment: {name: "${oc.env:TEAM}"}}'
+    )
+    project.run(ONE)
+    run = project.only_run()
+    experiment = project.client.get_experiment(run.info.experiment_id)
+    assert (run.info.run_name, experiment.name) == ("trial", "penguins")
+
+
 def test_parameters_that_nodes_do_not_use_stay_out(project: Project) -> None:
     project.run(ONE)
     assert project.only_run().data.params == {"a": "1"}
@@ -193,21 +208,10 @@ def test_two_hundred_and_one_parameters_are_all_there(project: Project) -> None:
 def rivals_mlflow_yml(tmp_path_factory: pytest.TempPathFactory) -> str:
     """What ``kedro mlflow init`` of kedro-mlflow 2.0.3 writes."""
     folder = tmp_path_factory.mktemp("rival")
-    words = [
-        "download",
-        "--no-deps",
-        "--quiet",
-        "--dest",
-        folder,
-        "kedro-mlflow==2.0.3",
-    ]
-    subprocess.run([sys.executable, "-m", "pip", *words], check=True)
-    with zipfile.ZipFile(next(folder.glob("*.whl"))) as wheel:
-        (name,) = [
-            n for n in wheel.namelist() if n.endswith("template/project/mlflow.yml")
-        ]
-        text = wheel.read(name).decode()
-    return text.replace("{{ python_package }}", "tracked")
+    words = ["pip", "install", "--quiet", "--no-deps", "--target", folder]
+    subprocess.run([UV, *words, "kedro-mlflow==2.0.3"], check=True)
+    (file,) = folder.rglob("template/project/mlflow.yml")
+    return file.read_text("utf-8").replace("{{ python_package }}", "tracked")
 
 
 def test_mlflow_yml_of_kedro_mlflow_works_unchanged(

@@ -213,6 +213,22 @@ def test_disabled_pipeline_leaves_no_trace_and_still_works(project: Project) -> 
     assert (project.path / "data/note.json").read_text() == "1.0"
 
 
+@pytest.mark.parametrize("kind", [SequentialRunner, ThreadRunner, ParallelRunner])
+def test_disabled_run_discards_what_nodes_log_themselves(
+    project: Project, monkeypatch: pytest.MonkeyPatch, kind: type
+) -> None:
+    monkeypatch.chdir(project.path / "data")
+    monkeypatch.setenv("KEDRO_MLFLOW_DISABLED", "true")
+    pipeline = Pipeline([node(nodes.log_in_node, "params:a", "x", name="x")])
+    project.run(pipeline, runner=kind())
+    assert project.runs() == []
+    assert mlflow.active_run() is None
+    assert not [p for p in Path().iterdir() if p.name.startswith("ml")]
+    monkeypatch.delenv("KEDRO_MLFLOW_DISABLED")
+    project.run(ONE)
+    assert project.only_run().info.status == "FINISHED"
+
+
 def test_variable_turns_tracking_off(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

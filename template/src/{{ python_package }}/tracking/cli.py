@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -33,16 +34,23 @@ def mlflow_commands() -> None:
 @click.option("--force", is_flag=True, help="Write over the file that is there.")
 @click.pass_obj
 def init(metadata: ProjectMetadata, env: str | None, force: bool) -> None:
-    """Write the mlflow.yml of an environment, every key with its default."""
-    from .config import documented_yaml
+    """Write the mlflow.yml of an environment; for base, every key with its default."""
+    from .config import documented_yaml, environment_yaml
     from .errors import TrackingError
 
-    folder = _conf_source(metadata) / _environment(env)
+    env = _environment(env)
+    if not re.fullmatch(r"\w[\w-]*", env):
+        raise TrackingError(
+            f"'{env}' is no name for an environment; use letters, digits, dashes and "
+            "underscores, for example --env staging."
+        )
+    folder = _conf_source(metadata) / env
     file = folder / "mlflow.yml"
     if file.exists() and not force:
         raise TrackingError(f"{file} is there already; --force writes over it.")
     folder.mkdir(parents=True, exist_ok=True)
-    file.write_text(documented_yaml(), encoding="utf-8")
+    text = documented_yaml() if env == "base" else environment_yaml(env)
+    file.write_text(text, encoding="utf-8")
     click.echo(f"Wrote {file}")
 
 

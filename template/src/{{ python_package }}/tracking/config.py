@@ -8,9 +8,11 @@ from typing import Any, Literal
 import yaml
 from kedro.config import AbstractConfigLoader, MissingConfigException
 from kedro.framework.context import KedroContext
+from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from .errors import TrackingError
+from .resolvers import mlflow_resolvers
 
 PATTERNS = ["mlflow*", "mlflow*/**", "**/mlflow*"]
 
@@ -30,7 +32,10 @@ class _Section(BaseModel):
         if value is None:
             return {}
         if isinstance(value, Mapping):
-            return {k: v for k, v in value.items() if v is not None}
+            given = value.items()
+            return {
+                k: v for k, v in given if v is not None or k not in cls.model_fields
+            }
         return value
 
 
@@ -190,9 +195,12 @@ def load_config(config_loader: AbstractConfigLoader) -> KedroMlflowConfig:
     if hasattr(config_loader, "config_patterns"):
         config_loader.config_patterns.setdefault("mlflow", PATTERNS)
     try:
-        content = config_loader["mlflow"]
+        with mlflow_resolvers():
+            content = config_loader["mlflow"]
     except MissingConfigException:
         content = {}
+    except (yaml.YAMLError, OmegaConfBaseException) as error:
+        raise TrackingError(f"mlflow.yml cannot be read: {error}") from None
     try:
         return KedroMlflowConfig.model_validate(content)
     except ValidationError as invalid:
@@ -270,6 +278,20 @@ def _or_resolver(field: dict[str, Any]) -> dict[str, Any]:
     null = [] if {"type": "null"} in kinds else [{"type": "null"}]
     resolver = {"type": "string", "pattern": r"^\$\{.*\}$"}
     return {**texts, "anyOf": [*kinds, *null, resolver]}
+
+
+def environment_yaml(env: str, tracking_uri: str | None = None) -> str:
+    """Give the ``mlflow.yml`` of an environment, which says only where its runs go.
+
+    Without a tracking URI it says nothing: a null there would hide what base says.
+    """
+    head = (
+        "# yaml-language-server: $schema=../mlflow.schema.json\n"
+        f"# What differs from conf/base/mlflow.yml with: kedro run --env {env}\n\n"
+    )
+    if tracking_uri is None:
+        return head + "# server:\n#   mlflow_tracking_uri: https://mlflow.example.com\n"
+    return head + f"server:\n\n  mlflow_tracking_uri: {tracking_uri}\n"
 
 
 def documented_yaml() -> str:

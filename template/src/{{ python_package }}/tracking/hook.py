@@ -24,9 +24,7 @@ class MlflowHook:
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
         from .config import load_config
-        from .resolvers import register_resolvers
 
-        register_resolvers()
         context.mlflow = load_config(context.config_loader)  # type: ignore[attr-defined]
         self._thread.context = context
 
@@ -41,7 +39,10 @@ class MlflowHook:
         if left := getattr(self._thread, "run", None):
             left.fail()  # a SystemExit that Kedro has no hook for
         if is_disabled(context.mlflow, run_params):
+            from .untracked import UntrackedRun
+
             untrack(pipeline, catalog)
+            setattr(catalog, _TRACKED_RUN, UntrackedRun())
             return
         from .params import pipeline_params
 

@@ -1,16 +1,36 @@
 """Resolvers that ``mlflow.yml`` may use beside Kedro's own."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 from omegaconf import OmegaConf
+from omegaconf.resolvers import oc
 
 
-def register_resolvers() -> None:
-    """Make ``${km.random_name:}`` give a name such as ``placid-crane-512``."""
+@contextmanager
+def mlflow_resolvers() -> Iterator[None]:
+    """Let ``${km.random_name:}`` and ``${oc.env:…}`` work while ``mlflow.yml`` is read.
+
+    Kedro keeps ``oc.env`` to credentials and takes it away after those.
+    """
+    _register("km.random_name", _random_name)
+    lent = not OmegaConf.has_resolver("oc.env")
+    if lent:
+        _register("oc.env", oc.env)
+    try:
+        yield
+    finally:
+        if lent:
+            OmegaConf.clear_resolver("oc.env")
+
+
+def _register(name: str, resolver: Callable[..., str | None]) -> None:
     register = getattr(OmegaConf, "register_resolver", None)  # OmegaConf 2.4
-    register = register or OmegaConf.register_new_resolver
-    register("km.random_name", _random_name, replace=True)
+    (register or OmegaConf.register_new_resolver)(name, resolver, replace=True)
 
 
 def _random_name() -> str:
+    """Give a name such as ``placid-crane-512``, as MLflow gives its runs."""
     from mlflow.utils.name_utils import _generate_random_name
 
     return _generate_random_name()

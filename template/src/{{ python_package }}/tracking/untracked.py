@@ -1,0 +1,76 @@
+"""A run that leaves no trace in MLflow, whatever its nodes call."""
+
+import atexit
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from .credentials import Loan
+
+
+class UntrackedRun:
+    """Sends what nodes log by themselves to a folder that is thrown away.
+
+    It costs no ``import mlflow`` where no node does that, and has the methods of
+    ``TrackedRun`` that hooks call. Under a run that somebody else has started it leaves
+    MLflow alone.
+    """
+
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="kedro-mlflow-untracked-"))
+        self._joined = "MLFLOW_RUN_ID" in os.environ or _active_run() is not None
+        uri = (self._folder / "store").as_uri()  # which MLflow makes when it is used
+        variables = {
+            "MLFLOW_TRACKING_URI": uri,
+            "MLFLOW_ALLOW_FILE_STORE": "true",
+            "MLFLOW_EXPERIMENT_ID": "0",
+        }
+        self._variables = {} if self._joined else variables
+        self._earlier = None if self._joined else _use(uri)
+        self._loan = Loan(self._variables)
+        atexit.register(self.fail)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_variables": self._variables, "_joined": self._joined}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        os.environ.update(self._variables)
+
+    def attach(self) -> None:
+        """Nothing: there is no run."""
+
+    def detach(self) -> None:
+        """Close what a node has opened in its thread."""
+        while not self._joined and _active_run() is not None:
+            sys.modules["mlflow"].end_run()
+
+    def end(self, status: str) -> None:
+        """Throw away what was logged, whatever the status."""
+        atexit.unregister(self.fail)
+        self.detach()
+        _use(self._earlier)
+        self._loan.give_back()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def fail(self) -> None:
+        """As at any end."""
+        self.end("FAILED")
+
+
+def _active_run() -> Any | None:
+    mlflow = sys.modules.get("mlflow")
+    return mlflow.active_run() if mlflow else None
+
+
+def _use(uri: str | None) -> str | None:
+    """Overrule an earlier ``mlflow.set_tracking_uri``; give that URI."""
+    mlflow = sys.modules.get("mlflow")
+    if mlflow is None or uri is None or not mlflow.is_tracking_uri_set():
+        return None
+    earlier = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(uri)
+    return earlier
