@@ -1,5 +1,5 @@
 # Everything is installed into .venv; nothing else on the machine is touched.
-.PHONY: demo test lint schema
+.PHONY: demo test test-lowest lint schema
 
 export DO_NOT_TRACK = 1
 
@@ -17,6 +17,11 @@ demo: .venv  ## render a project, install it, run its pipeline, show the run
 
 test: .venv  ## everything that .ci/run asks for
 	.venv/bin/python -m pytest
+
+test-lowest: .venv  ## the tracking module on the lowest versions that a project allows
+	$(UV) venv --quiet --clear .venv-lowest
+	$(UV) pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct --group dev
+	.venv-lowest/bin/python -m pytest tests/tracking
 
 lint: .venv  ## what pre-commit checks
 	.venv/bin/pre-commit run --all-files

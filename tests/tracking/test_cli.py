@@ -80,6 +80,14 @@ def test_check_exits_by_the_result_and_names_what_is_wrong(project: Project) -> 
     assert "did you mean 'server'?" in output
 
 
+def test_check_follows_kedro_env(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KEDRO_ENV", "staging")
+    done = kedro(project.path, "check", "--format", "json")
+    assert json.loads(done.stdout.splitlines()[-1])[0]["environment"] == "staging"
+
+
 def test_check_creates_nothing(project: Project) -> None:
     project.write("conf/local/mlflow.yml", "server: {mlflow_tracking_uri: other}")
     assert kedro(project.path, "check").returncode == 0

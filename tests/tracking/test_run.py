@@ -7,6 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import kedro.framework.session
 import mlflow
 import pytest
 from click import ClickException
@@ -106,6 +107,18 @@ def test_runs_one_after_another_are_runs_of_their_own(project: Project) -> None:
         project.run(FAILING)
     project.run(ONE)
     assert [r.info.status for r in project.runs()] == ["FINISHED", "FAILED", "FINISHED"]
+
+
+def test_service_session_gives_each_of_its_runs_a_run(project: Project) -> None:
+    session_kind = getattr(kedro.framework.session, "KedroServiceSession", None)
+    if session_kind is None:
+        pytest.skip("this Kedro has no service session")
+    project.session(ONE)  # registers the pipeline
+    with session_kind.create(project_path=project.path) as session:
+        session.run(runtime_params={"a": 1})
+        session.run(runtime_params={"a": 2})
+    assert [r.data.params["a"] for r in project.runs()] == ["1", "2"]
+    assert {r.info.status for r in project.runs()} == {"FINISHED"}
 
 
 def test_environment_is_as_it_was_after_a_run(

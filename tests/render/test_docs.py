@@ -1,0 +1,31 @@
+"""What the documents name is there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import TEMPLATE
+
+TESTS = "\n".join(p.read_text("utf-8") for p in TEMPLATE.glob("tests/**/test_*.py"))
+DOCS = [TEMPLATE / "README.md", *TEMPLATE.glob("docs/*.md")]
+
+
+def test_every_test_that_a_document_names_exists() -> None:
+    text = (TEMPLATE / "docs/mlflow-yml.md").read_text("utf-8")
+    names = re.findall(r"\btest_\w+(?!\.py)\b", re.sub(r"test_\w+\.py(::)?", "", text))
+    assert len(names) > 20
+    assert [n for n in names if f"def {n}(" not in TESTS] == []
+
+
+@pytest.mark.parametrize("document", DOCS, ids=lambda path: path.name)
+def test_every_link_of_a_document_leads_somewhere(document: Path) -> None:
+    links = re.findall(r"\]\(((?!http)[^)#]+)", document.read_text("utf-8"))
+    assert [link for link in links if not (document.parent / link).exists()] == []
+
+
+def test_every_make_target_of_the_readme_exists() -> None:
+    targets = re.findall(r"make ([a-z-]+)", (TEMPLATE / "README.md").read_text("utf-8"))
+    makefile = (TEMPLATE / "Makefile").read_text("utf-8")
+    assert targets
+    assert [t for t in targets if f"\n{t}:" not in makefile] == []
