@@ -25,7 +25,9 @@ def test_every_link_of_a_document_leads_somewhere(document: Path) -> None:
 
 
 def test_every_make_target_of_the_readme_exists() -> None:
-    targets = re.findall(r"make ([a-z-]+)", (TEMPLATE / "README.md").read_text("utf-8"))
+    targets = re.findall(
+        r"(?:^|`)make ([a-z-]+)", (TEMPLATE / "README.md").read_text("utf-8"), re.M
+    )
     makefile = (TEMPLATE / "Makefile").read_text("utf-8")
     assert targets
     assert [t for t in targets if f"\n{t}:" not in makefile] == []
