@@ -71,7 +71,7 @@ def unregister(provider: Any | None) -> None:
 
 
 def _registry() -> list[Any]:
-    """MLflow's list of providers: private, seen in 3.4 to 3.17, guarded by a test."""
+    """MLflow's list of providers: private, seen in 3.10 to 3.17, guarded by a test."""
     from mlflow.tracking.request_header import registry
 
     return registry._request_header_provider_registry._registry

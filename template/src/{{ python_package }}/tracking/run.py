@@ -303,7 +303,7 @@ def _active_run_of_orchestrator() -> "Run | None":
 
 
 def _active_runs() -> "list[ActiveRun]":
-    """MLflow's stack of this thread: private, seen in 3.4 to 3.17, guarded by a test."""
+    """MLflow's stack of this thread: private, seen in 3.10 to 3.17, guarded by a test."""
     from mlflow.tracking import fluent
 
     return fluent._active_run_stack.get()
