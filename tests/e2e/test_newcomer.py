@@ -119,6 +119,18 @@ def test_it_installs_with_pip(render: Render, tmp_path: Path) -> None:
     assert run.info.status == "FINISHED"
 
 
+def test_plugin_kedro_mlflow_is_disabled_where_it_is_installed(render: Render) -> None:
+    project = render()
+    succeed(project, "uv", "sync")
+    succeed(project, "uv", "pip", "install", "kedro-mlflow==2.0.3")
+    succeed(project, ".venv/bin/kedro", "run")
+    (run,) = runs(project)
+    assert set(run.data.params) == {"split", "classifier"}
+    assert "Say where runs would go" in succeed(
+        project, ".venv/bin/kedro", "mlflow", "--help"
+    )
+
+
 @pytest.fixture
 def page(ran: Path) -> Iterator[str]:
     """The address at which ``kedro mlflow ui`` serves the project."""

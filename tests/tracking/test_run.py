@@ -191,7 +191,17 @@ def test_run_id_continues_a_run_as_it_is(project: Project) -> None:
     again = project.only_run()
     assert again.info.run_name == "__default__"
     assert again.info.experiment_id == first.info.experiment_id
+    assert again.data.tags == first.data.tags
+    assert not project.client.get_experiment_by_name("elsewhere")
     assert again.info.status == "FINISHED"
+
+
+@pytest.mark.parametrize("run_id", ["0" * 32, "not an id"])
+def test_run_id_that_is_not_there_is_named(project: Project, run_id: str) -> None:
+    project.mlflow_yml(f"tracking: {{run: {{id: '{run_id}'}}}}")
+    with pytest.raises(ClickException, match=f"tracking.run.id is '{run_id}'"):
+        project.run(ONE)
+    assert "MLFLOW_TRACKING_URI" not in os.environ
 
 
 def test_continued_run_keeps_its_parameters(project: Project) -> None:

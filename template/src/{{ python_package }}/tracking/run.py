@@ -260,36 +260,52 @@ def _new_run(
 ) -> "Run":
     import mlflow
 
-    tracking = config.tracking
-    name = tracking.experiment.name or context._package_name
     if server.artifact_root:
         create_local_store(server.uri, server.artifact_root)
+    tracking = config.tracking
     with server.answering():
-        experiment = experiment_id(
-            mlflow.MlflowClient(),
-            name,
-            tracking.experiment,
-            context.project_path,
-            server.artifact_root,
-        )
-    server.lend({"MLFLOW_EXPERIMENT_ID": experiment})  # for runs that nodes open
-    run = mlflow.start_run(
-        run_id=tracking.run.id,
-        experiment_id=experiment,
-        run_name=None
-        if tracking.run.id
-        else tracking.run.name or "+".join(_pipeline_names(run_params)),
-        tags=run_tags(
-            run_params,
-            environment(context),
-            context.project_path,
-            tracking.params.redact,
-        ),
-    )
-    _logger.info(
-        "MLflow run '%s' in experiment '%s' at %s", run.info.run_name, name, server.uri
-    )
+        if tracking.run.id:  # goes on as it is: its name, its experiment, its tags
+            run = _continued(tracking.run.id, server.uri)
+        else:
+            experiment = tracking.experiment
+            run = mlflow.start_run(
+                experiment_id=experiment_id(
+                    mlflow.MlflowClient(),
+                    experiment.name or context._package_name,
+                    experiment,
+                    context.project_path,
+                    server.artifact_root,
+                ),
+                run_name=tracking.run.name or "+".join(_pipeline_names(run_params)),
+                tags=run_tags(
+                    run_params,
+                    environment(context),
+                    context.project_path,
+                    tracking.params.redact,
+                ),
+            )
+    # For runs that nodes open.
+    server.lend({"MLFLOW_EXPERIMENT_ID": run.info.experiment_id})
+    _logger.info("MLflow run '%s' at %s", run.info.run_name, server.uri)
     return run
+
+
+def _continued(run_id: str, uri: str) -> "ActiveRun":
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return mlflow.start_run(run_id)
+    except MlflowException as error:
+        if error.error_code not in (
+            "RESOURCE_DOES_NOT_EXIST",
+            "INVALID_PARAMETER_VALUE",
+        ):
+            raise
+        raise TrackingError(
+            f"mlflow.yml: tracking.run.id is '{run_id}', and {uri} has no such run. Copy "
+            "the id from the run's page, or let it be null for a new run."
+        ) from None
 
 
 def _active_run_of_orchestrator() -> "Run | None":
