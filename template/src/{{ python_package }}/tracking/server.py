@@ -64,11 +64,11 @@ class Server:
     def impatient(self) -> Loan:
         """Ask the server once instead of for minutes, until the loan is given back.
 
-        One try of eight seconds, unless the user has set a variable of MLflow's.
+        One try of five seconds, unless the user has set a variable of MLflow's.
         """
         variables = {
             "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
-            "MLFLOW_HTTP_REQUEST_TIMEOUT": "8",
+            "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
         }
         return Loan({k: v for k, v in variables.items() if k not in os.environ})
 
