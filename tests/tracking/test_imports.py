@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -32,10 +31,10 @@ print("heavy:", sorted(heavy))
         ["catalog", "describe-datasets"],
     ],
 )
-def test_command_does_not_import_mlflow(rendered: Path, command: list[str]) -> None:
+def test_command_does_not_import_mlflow(project: Project, command: list[str]) -> None:
     done = subprocess.run(
         [sys.executable, "-c", PROBE.format(command=command)],
-        cwd=rendered,
+        cwd=project.path,
         capture_output=True,
         text=True,
         check=False,

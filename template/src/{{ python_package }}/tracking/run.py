@@ -249,7 +249,7 @@ def is_disabled(config: KedroMlflowConfig, run_params: Mapping[str, Any]) -> boo
 
 def _pipeline_names(run_params: Mapping[str, Any]) -> list[str]:
     name = run_params.get("pipeline_name") or "__default__"
-    return run_params.get("pipeline_names") or [name]
+    return sorted(run_params.get("pipeline_names") or [name])  # Kedro shuffles them
 
 
 def _new_run(

@@ -50,7 +50,7 @@ def kedro_command(run_params: Mapping[str, Any], redact: Iterable[str]) -> str:
     words = ["kedro", "run"]
     for key, option in _OPTIONS.items():
         if values := run_params.get(key):
-            words += [option, ",".join(values)]
+            words += [option, ",".join(sorted(values))]  # Kedro shuffles some
     if env := run_params.get("env"):
         words += ["--env", env]
     if versions := run_params.get("load_versions"):
