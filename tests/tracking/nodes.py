@@ -50,6 +50,11 @@ def terminate(value: object) -> None:
     time.sleep(1)
 
 
+def hang_up(value: object) -> float:
+    signal.raise_signal(signal.SIGHUP)
+    return 1.0
+
+
 def autolog(value: object) -> float:
     from sklearn.linear_model import LinearRegression
 

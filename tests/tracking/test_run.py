@@ -291,6 +291,21 @@ def test_terminated_run_is_killed_and_the_process_exits_as_a_shell_shows_it(
     assert project.only_run().info.status == "KILLED"
 
 
+def test_closed_terminal_kills_the_run_unless_nohup_ignores_it(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = Pipeline([node(nodes.hang_up, "params:a", "x", name="hang_up")])
+    with pytest.raises(SystemExit):
+        project.run(pipeline)
+    wait_for_threads()
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        project.run(pipeline)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert [r.info.status for r in project.runs()] == ["KILLED", "FINISHED"]
+
+
 def wait_for_threads() -> None:
     for thread in threading.enumerate():
         if thread.name == "mlflow-run-killed":

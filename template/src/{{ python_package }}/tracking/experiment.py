@@ -38,8 +38,9 @@ def experiment_id(
         if not options.create:
             raise TrackingError(
                 f"The experiment '{name}' does not exist and mlflow.yml says "
-                "tracking.experiment.create: false. Make it with 'mlflow experiments "
-                f'create --experiment-name "{name}"\', or set create: true.'
+                "tracking.experiment.create: false. Set it to true, or make it with: "
+                f"MLFLOW_TRACKING_URI={client.tracking_uri} mlflow experiments create "
+                f'--experiment-name "{name}"'
             )
         kwargs = options.create_experiment_kwargs
         location = kwargs.artifact_location
@@ -58,9 +59,10 @@ def experiment_id(
         if not options.restore_if_deleted:
             raise TrackingError(
                 f"The experiment '{name}' was deleted and mlflow.yml says "
-                "tracking.experiment.restore_if_deleted: false. Restore it with 'mlflow "
-                f"experiments restore --experiment-id {found.experiment_id}', set "
-                "restore_if_deleted: true, or choose another tracking.experiment.name."
+                "tracking.experiment.restore_if_deleted: false. Set it to true, choose "
+                "another tracking.experiment.name, or restore it with: "
+                f"MLFLOW_TRACKING_URI={client.tracking_uri} mlflow experiments restore "
+                f"--experiment-id {found.experiment_id}"
             )
         client.restore_experiment(found.experiment_id)
     return found.experiment_id

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while a run is under way."""
+"""Ctrl-C, SIGTERM and a closed terminal while a run is under way."""
 
 import signal
 import threading
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-_NUMBERS = (signal.SIGINT, signal.SIGTERM)
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
 
 
 class Interruption:
@@ -24,8 +24,9 @@ class Interruption:
         self._callback, self._first = callback, first
         self._previous: dict[int, Any] = {}
         if threading.current_thread() is threading.main_thread():
-            for number in _NUMBERS:
-                self._previous[number] = signal.signal(number, self._interrupted)
+            for number in [getattr(signal, n) for n in _NAMES if hasattr(signal, n)]:
+                if signal.getsignal(number) is not signal.SIG_IGN:  # nohup stays so
+                    self._previous[number] = signal.signal(number, self._interrupted)
 
     def end(self) -> None:
         """Put the handlers back that were there before."""
@@ -42,5 +43,5 @@ class Interruption:
         threading.Thread(target=self._callback, name="mlflow-run-killed").start()
         if callable(previous):
             previous(number, frame)
-        elif previous is not signal.SIG_IGN:
+        else:
             raise SystemExit(128 + number)  # what a shell shows for a signal

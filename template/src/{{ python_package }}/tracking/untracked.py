@@ -1,6 +1,7 @@
 """A run that leaves no trace in MLflow, whatever its nodes call."""
 
 import atexit
+import logging
 import os
 import shutil
 import sys
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from .credentials import Loan
+
+_logger = logging.getLogger(__name__)
 
 
 class UntrackedRun:
@@ -32,6 +35,7 @@ class UntrackedRun:
         self._earlier = None if self._joined else _use(uri)
         self._loan = Loan(self._variables)
         atexit.register(self.fail)
+        _logger.info("No MLflow run: tracking is turned off for this one")
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_variables": self._variables, "_joined": self._joined}
