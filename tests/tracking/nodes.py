@@ -1,7 +1,6 @@
 """Node functions that worker processes can import."""
 
 import signal
-import threading
 import time
 
 import mlflow
@@ -32,12 +31,6 @@ def open_sub_run(value: object) -> float:
 
 def forget_sub_run(value: object) -> float:
     mlflow.start_run(run_name="forgotten", nested=True)
-    return 1.0
-
-
-def thread_id(value: object) -> float:
-    time.sleep(0.1)
-    mlflow.log_metric("fluent_thread", threading.get_ident() % 1000)
     return 1.0
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from kedro.framework.session import KedroSession
 
 from .errors import TrackingError
+from .experiment import experiment_name
 from .location import sqlite_path
 from .server import Server
 
@@ -41,7 +42,7 @@ def check(project_path: Path, env: str) -> Finding:
         with KedroSession.create(project_path, save_on_close=False, env=env) as session:
             context = session.load_context()  # type: ignore[attr-defined]
         config = context.mlflow
-        experiment = config.tracking.experiment.name or context._package_name
+        experiment = experiment_name(config.tracking.experiment, context)
         server = Server(config.server, context)
         uri = server.uri
         try:

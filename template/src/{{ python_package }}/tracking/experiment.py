@@ -3,12 +3,19 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kedro.framework.context import KedroContext
+
 from .config import ExperimentOptions
 from .errors import TrackingError
 from .location import anchor
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+
+def experiment_name(options: ExperimentOptions, context: KedroContext) -> str:
+    """Give the name that ``mlflow.yml`` sets, or else the Python package's."""
+    return options.name or context._package_name
 
 
 def experiment_id(

@@ -15,7 +15,7 @@ from kedro.framework.context import KedroContext
 
 from .config import KedroMlflowConfig, TrackingOptions, environment
 from .errors import TrackingError
-from .experiment import experiment_id
+from .experiment import experiment_id, experiment_name
 from .params import Params
 from .server import Server
 from .signals import Interruption
@@ -271,7 +271,7 @@ def _new_run(
             run = mlflow.start_run(
                 experiment_id=experiment_id(
                     mlflow.MlflowClient(),
-                    experiment.name or context._package_name,
+                    experiment_name(experiment, context),
                     experiment,
                     context.project_path,
                     server.artifact_root,
