@@ -4,18 +4,21 @@ import os
 from typing import Any
 
 import pytest
+from kedro.config import OmegaConfigLoader
 from tracking.credentials import Loan, credential_variables
 from tracking.errors import TrackingError
+
+LOADER = OmegaConfigLoader("conf")
 
 
 def test_text_numbers_and_booleans_become_text() -> None:
     entry = {"A": "x", "B": 8080, "C": True, "D": 1.5}
     expected = {"A": "x", "B": "8080", "C": "true", "D": "1.5"}
-    assert credential_variables("mine", {"mine": entry}) == expected
+    assert credential_variables("mine", {"mine": entry}, LOADER) == expected
 
 
 def test_no_key_means_no_variables() -> None:
-    assert credential_variables(None, {"mine": {"A": "x"}}) == {}
+    assert credential_variables(None, {"mine": {"A": "x"}}, LOADER) == {}
 
 
 @pytest.mark.parametrize(
@@ -31,13 +34,13 @@ def test_no_key_means_no_variables() -> None:
 )
 def test_bad_entry_is_named_without_its_value(entry: Any, sentence: str) -> None:
     with pytest.raises(TrackingError, match=sentence) as error:
-        credential_variables("mine", {"mine": entry})
+        credential_variables("mine", {"mine": entry}, LOADER)
     assert "hunter2" not in str(error.value)
 
 
 def test_missing_entry_names_those_that_there_are() -> None:
     with pytest.raises(TrackingError, match="server.credentials is 'mlfow'.*mlflow"):
-        credential_variables("mlfow", {"mlflow": {}})
+        credential_variables("mlfow", {"mlflow": {}}, LOADER)
 
 
 def test_environment_is_restored(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,4 +60,18 @@ def test_overlapping_runs_leave_nothing_behind(monkeypatch: pytest.MonkeyPatch) 
     first.give_back()
     assert os.environ["SHARED"] == "2"
     second.give_back()
+    assert "SHARED" not in os.environ
+
+
+def test_runs_at_once_that_would_mix_are_told_apart() -> None:
+    first = Loan({"SHARED": "hunter2"}, exclusive=True)
+    same = Loan({"SHARED": "hunter2"}, exclusive=True)
+    with pytest.raises(TrackingError, match="Another run .* value of SHARED") as error:
+        Loan({"SHARED": "hunter3"}, exclusive=True)
+    assert "hunter" not in str(error.value)
+    first.give_back()
+    assert Loan.is_exclusive("SHARED")
+    same.give_back()
+    Loan({"SHARED": "hunter3"}, exclusive=True).give_back()
+    assert not Loan.is_exclusive("SHARED")
     assert "SHARED" not in os.environ

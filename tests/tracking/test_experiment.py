@@ -22,7 +22,9 @@ def parameters(project: Project) -> None:
 def test_create_false_says_how_to_make_it(project: Project) -> None:
     project.mlflow_yml("tracking: {experiment: {name: mine, create: false}}")
     with pytest.raises(
-        ClickException, match="'mine' does not exist.*experiments create"
+        ClickException,
+        match="local/mlflow.yml: tracking.experiment.create.*'mine' does not exist.*"
+        "experiments create",
     ):
         project.run(ONE)
     project.client.create_experiment("mine")

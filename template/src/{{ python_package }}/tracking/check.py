@@ -2,10 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
+from kedro.framework.context import KedroContext
+from kedro.framework.project import pipelines
 from kedro.framework.session import KedroSession
 
+from .config import where
 from .errors import TrackingError
 from .experiment import experiment_name
 from .location import sqlite_path
@@ -43,8 +47,9 @@ def check(project_path: Path, env: str) -> Finding:
             context = session.load_context()  # type: ignore[attr-defined]
         config = context.mlflow
         experiment = experiment_name(config.tracking.experiment, context)
+        _refuse_unknown_pipelines(context)
         server = Server(config.server, context)
-        uri = server.uri
+        uri = server.shown_uri
         try:
             return Finding(env, True, uri, experiment, _answer(server))
         finally:
@@ -58,6 +63,16 @@ def environments(conf_source: Path) -> Iterator[str]:
     for folder in sorted(conf_source.iterdir()):
         if folder.is_dir() and folder.name != "base" and folder.name[0] not in "._":
             yield folder.name
+
+
+def _refuse_unknown_pipelines(context: KedroContext) -> None:
+    disabled = context.mlflow.tracking.disable_tracking.pipelines  # type: ignore[attr-defined]
+    for name in disabled:
+        if name not in pipelines:
+            key = where("tracking.disable_tracking.pipelines", context.config_loader)
+            close = get_close_matches(name, pipelines, n=1)
+            hint = f"did you mean '{close[0]}'?" if close else f"use {list(pipelines)}."
+            raise TrackingError(f"{key} names '{name}', which is no pipeline; {hint}")
 
 
 def _answer(server: Server) -> str:

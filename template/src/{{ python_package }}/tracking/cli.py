@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -73,7 +74,7 @@ def ui(
         server = Server(config.server, context)
     try:
         if server.uri.startswith(("http:", "https:")):
-            click.echo(f"The runs are at {server.uri}")
+            click.echo(f"The runs are at {server.shown_uri}")
             raise SystemExit(click.launch(server.uri))
         raise SystemExit(
             _serve(
@@ -119,7 +120,8 @@ def _print_table(findings: "list[Finding]") -> None:
     for finding in findings:
         mark = "[green]✓[/]" if finding.ok else "[red]✗[/]"
         where = finding.tracking_uri or "[dim]unknown[/]"
-        table.add_row(mark, finding.environment, finding.experiment, where)
+        experiment = finding.experiment or "[dim]unknown[/]"
+        table.add_row(mark, finding.environment, experiment, where)
     console.print(table)
     for finding in findings:
         console.print(f"{finding.environment}: {finding.message}", markup=False)
@@ -132,23 +134,25 @@ def _serve(server: "Server", host: str, port: int | None) -> int:
             "in mlflow.yml be null for the first free one."
         )
     port = port or _free_port(host)
-    command = [
-        sys.executable,
-        "-m",
-        "mlflow",
-        "server",
-        "--backend-store-uri",
-        server.uri,
-    ]
-    command += ["--host", host, "--port", str(port), "--workers", "1"]
+    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
+    command += ["--host", host, "--port", str(port)]
     if server.artifact_root:
         command += ["--default-artifact-root", server.artifact_root.as_uri()]
-    click.echo(f"Runs of {server.uri}\n  at http://{host}:{port} (Ctrl-C ends it)")
-    # To look at runs needs none of the server's background jobs, which take 2 GB.
-    env = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **os.environ}
+    env = {
+        # To look at runs needs none of the server's background jobs, which take 2 GB.
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        **os.environ,
+        # Not among the arguments, which other users of the machine can read.
+        "MLFLOW_BACKEND_STORE_URI": server.uri,
+    }
+    click.echo(f"Opening the runs of {server.shown_uri} …")
     process = subprocess.Popen(command, env=env)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: process.terminate())
+    while process.poll() is None and _is_free(host, port):
+        time.sleep(0.2)
+    if process.poll() is None:
+        click.echo(f"They are at http://{host}:{port} (Ctrl-C ends it)")
     return process.wait()
 
 

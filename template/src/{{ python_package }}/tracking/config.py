@@ -1,5 +1,6 @@
 """What ``mlflow.yml`` may say: its keys, their defaults, errors and JSON schema."""
 
+import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -114,7 +115,7 @@ class RunOptions(_Section):
     """The id of a run to continue. Null: every kedro run is a new one."""
 
     name: str | None = None
-    """Its name. Null: the names of the pipelines."""
+    """Its name. Null: the names of the pipelines. A run with an id keeps its own."""
 
     nested: bool = True
     """Whether nodes may open runs below it."""
@@ -200,7 +201,9 @@ def load_config(config_loader: AbstractConfigLoader) -> KedroMlflowConfig:
     except MissingConfigException:
         content = {}
     except (yaml.YAMLError, OmegaConfBaseException) as error:
-        raise TrackingError(f"mlflow.yml cannot be read: {error}") from None
+        bare = re.search(r"Interpolation key '([\w.]+)' not found", str(error))
+        hint = f" A resolver ends in a colon: ${{{bare[1]}:}}" if bare else ""
+        raise TrackingError(f"mlflow.yml cannot be read: {error}.{hint}") from None
     try:
         return KedroMlflowConfig.model_validate(content)
     except ValidationError as invalid:
@@ -214,31 +217,12 @@ def environment(context: KedroContext) -> str:
     return context.env or getattr(loader, "default_run_env", None) or "base"
 
 
-def _sentence(error: Any, config_loader: AbstractConfigLoader) -> str:
-    path = [str(part) for part in error["loc"]]
-    where = f"{_file_of(path, config_loader)}: {'.'.join(path)}"
-    if error["type"] == "extra_forbidden":
-        keys = list(_fields_at(path[:-1]))
-        close = get_close_matches(path[-1], keys, n=1, cutoff=0.5)
-        hint = f"did you mean '{close[0]}'?" if close else f"use {', '.join(keys)}."
-        return f"{where} is not a key of mlflow.yml; {hint}"
-    problem = error["msg"][0].lower() + error["msg"][1:]
-    return f"{where}: {problem}, found {_shown(error['input'])}."
+def where(key: str, config_loader: AbstractConfigLoader) -> str:
+    """Name the file that sets a key, and the key, as errors begin.
 
-
-def _shown(value: Any) -> str:
-    return "a mapping" if isinstance(value, Mapping) else repr(value)
-
-
-def _fields_at(path: list[str]) -> Mapping[str, Any]:
-    model: Any = KedroMlflowConfig
-    for part in path:
-        model = model.model_fields[part].annotation
-    return model.model_fields
-
-
-def _file_of(path: list[str], config_loader: AbstractConfigLoader) -> str:
-    """Name the file that holds a key; the environment's wins over base, as in a merge."""
+    The environment's file wins over base's, as in the merge; a key that no file sets
+    is simply of ``mlflow.yml``.
+    """
     source = Path(str(config_loader.conf_source))
     environments = (
         config_loader.env or getattr(config_loader, "default_run_env", None),
@@ -251,14 +235,40 @@ def _file_of(path: list[str], config_loader: AbstractConfigLoader) -> str:
         for file in sorted((source / env).glob("**/mlflow*.y*ml"))
     ]
     for file in files:
-        content = yaml.safe_load(file.read_text("utf-8"))
-        for part in path:
-            if not isinstance(content, Mapping) or part not in content:
-                break
-            content = content[part]
-        else:
-            return f"{source.name}/{file.relative_to(source).as_posix()}"
-    return "mlflow.yml"
+        if _sets(yaml.safe_load(file.read_text("utf-8")), key.split(".")):
+            return f"{source.name}/{file.relative_to(source).as_posix()}: {key}"
+    return f"mlflow.yml: {key}"
+
+
+def _sets(content: Any, path: list[str]) -> bool:
+    for part in path:
+        if not isinstance(content, Mapping) or part not in content:
+            return False
+        content = content[part]
+    return True
+
+
+def _sentence(error: Any, config_loader: AbstractConfigLoader) -> str:
+    path = [str(part) for part in error["loc"]]
+    found_at = where(".".join(path), config_loader)
+    if error["type"] == "extra_forbidden":
+        keys = list(_fields_at(path[:-1]))
+        close = get_close_matches(path[-1], keys, n=1, cutoff=0.5)
+        hint = f"did you mean '{close[0]}'?" if close else f"use {', '.join(keys)}."
+        return f"{found_at} is not a key of mlflow.yml; {hint}"
+    problem = error["msg"][0].lower() + error["msg"][1:]
+    return f"{found_at}: {problem}, found {_shown(error['input'])}."
+
+
+def _shown(value: Any) -> str:
+    return "a mapping" if isinstance(value, Mapping) else repr(value)
+
+
+def _fields_at(path: list[str]) -> Mapping[str, Any]:
+    model: Any = KedroMlflowConfig
+    for part in path:
+        model = model.model_fields[part].annotation
+    return model.model_fields
 
 
 def json_schema() -> dict[str, Any]:

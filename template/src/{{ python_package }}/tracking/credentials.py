@@ -7,19 +7,23 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from kedro.config import AbstractConfigLoader
+
+from .config import where
 from .errors import TrackingError
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def credential_variables(
-    key: str | None, credentials: Mapping[str, Any]
+    key: str | None, credentials: Mapping[str, Any], config_loader: AbstractConfigLoader
 ) -> dict[str, str]:
     """Turn an entry of ``credentials.yml`` into environment variables.
 
     Args:
         key: the value of ``server.credentials`` in ``mlflow.yml``; None for no entry.
         credentials: the whole of ``credentials.yml``.
+        config_loader: tells which ``mlflow.yml`` holds the key.
 
     Raises:
         TrackingError: the entry is missing, is no mapping, or holds something that
@@ -27,29 +31,29 @@ def credential_variables(
     """
     if key is None:
         return {}
-    where = "conf/local/credentials.yml"
+    file = "conf/local/credentials.yml"
     if key not in credentials:
         known = ", ".join(sorted(credentials)) or "no entry at all"
         raise TrackingError(
-            f"mlflow.yml: server.credentials is '{key}', but credentials.yml has {known}. "
-            f"Add '{key}:' to {where}, or correct server.credentials."
+            f"{where('server.credentials', config_loader)} is '{key}', but credentials.yml "
+            f"has {known}. Add '{key}:' to {file}, or correct server.credentials."
         )
     entry = credentials[key]
     if not isinstance(entry, Mapping):
         raise TrackingError(
-            f"{where}: '{key}' must be a mapping of variable names to values, "
+            f"{file}: '{key}' must be a mapping of variable names to values, "
             f"for example MLFLOW_TRACKING_USERNAME: alice; it is {_kind(entry)}."
         )
     return {
-        name: _variable(f"{where}: {key}.{name}", name, value)
+        name: _variable(f"{file}: {key}.{name}", name, value)
         for name, value in entry.items()
     }
 
 
-def _variable(where: str, name: Any, value: Any) -> str:
+def _variable(entry: str, name: Any, value: Any) -> str:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise TrackingError(
-            f"{where} is no name for an environment variable: "
+            f"{entry} is no name for an environment variable: "
             "use letters, digits and underscores, with no digit first."
         )
     if isinstance(value, bool):
@@ -57,7 +61,7 @@ def _variable(where: str, name: Any, value: Any) -> str:
     if isinstance(value, str | int | float) and "\0" not in str(value):
         return str(value)
     raise TrackingError(
-        f"{where} must be text, a number or a boolean; it is {_kind(value)}."
+        f"{entry} must be text, a number or a boolean; it is {_kind(value)}."
     )
 
 
@@ -75,15 +79,26 @@ class Loan:
 
     Args:
         variables: names and values to set.
+        exclusive: whether another exclusive loan of another value is an error, since
+            the two runs would mix.
+
+    Raises:
+        TrackingError: another run has borrowed one of them with another value.
     """
 
     _lock = threading.Lock()
     _borrowers: Counter[str] = Counter()
     _originals: dict[str, str | None] = {}
+    _exclusive: Counter[str] = Counter()
 
-    def __init__(self, variables: Mapping[str, str]) -> None:
-        self._names = list(variables)
+    def __init__(self, variables: Mapping[str, str], exclusive: bool = False) -> None:
+        self._names: list[str] = []
         with self._lock:
+            if exclusive:
+                self._refuse_others(variables)
+                self._exclusive.update(variables.keys())
+            self._is_exclusive = exclusive
+            self._names = list(variables)
             for name, value in variables.items():
                 if not self._borrowers[name]:
                     self._originals[name] = os.environ.get(name)
@@ -96,6 +111,7 @@ class Loan:
             names, self._names = self._names, []
             for name in names:
                 self._borrowers[name] -= 1
+                self._exclusive[name] -= self._is_exclusive
                 if self._borrowers[name]:
                     continue
                 original = self._originals.pop(name)
@@ -103,6 +119,20 @@ class Loan:
                     os.environ.pop(name, None)
                 else:
                     os.environ[name] = original
+
+    @classmethod
+    def is_exclusive(cls, name: str) -> bool:
+        """Whether a run that is under way needs the variable as it stands."""
+        return cls._exclusive[name] > 0
+
+    def _refuse_others(self, variables: Mapping[str, str]) -> None:
+        for name, value in variables.items():
+            if self._exclusive[name] and os.environ[name] != value:
+                raise TrackingError(
+                    f"Another run in this process needs another value of {name}: MLflow "
+                    "has one server and one login in a process. Start this run when that "
+                    "one has ended, or in a process of its own."
+                )
 
     def __enter__(self) -> "Loan":
         return self

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 from kedro.framework.context import KedroContext
 
-from .config import ExperimentOptions
+from .config import ExperimentOptions, where
 from .errors import TrackingError
-from .location import anchor
+from .location import anchor, without_password
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -20,18 +20,16 @@ def experiment_name(options: ExperimentOptions, context: KedroContext) -> str:
 
 def experiment_id(
     client: "MlflowClient",
-    name: str,
     options: ExperimentOptions,
-    project_path: Path,
+    context: KedroContext,
     artifact_root: Path | None,
 ) -> str:
     """Give the id of the experiment, created or restored where ``mlflow.yml`` allows it.
 
     Args:
         client: a client of the tracking server; one request, two for a new experiment.
-        name: the experiment's name.
         options: ``tracking.experiment`` of ``mlflow.yml``.
-        project_path: the root to which a relative ``artifact_location`` is anchored.
+        context: the run's; a relative ``artifact_location`` is anchored at its project.
         artifact_root: where artifacts go without an ``artifact_location``; None leaves
             it to the server.
 
@@ -40,19 +38,21 @@ def experiment_id(
     """
     from mlflow.exceptions import MlflowException
 
+    name = experiment_name(options, context)
+    address = without_password(client.tracking_uri)
     found = client.get_experiment_by_name(name)
     if found is None:
         if not options.create:
             raise TrackingError(
-                f"The experiment '{name}' does not exist and mlflow.yml says "
-                "tracking.experiment.create: false. Set it to true, or make it with: "
-                f"MLFLOW_TRACKING_URI={client.tracking_uri} mlflow experiments create "
+                f"{where('tracking.experiment.create', context.config_loader)} is false, "
+                f"and the experiment '{name}' does not exist. Set it to true, or make it "
+                f"with: MLFLOW_TRACKING_URI={address} mlflow experiments create "
                 f'--experiment-name "{name}"'
             )
         kwargs = options.create_experiment_kwargs
         location = kwargs.artifact_location
         if location is not None:
-            location = anchor(location, project_path)
+            location = anchor(location, context.project_path)
         elif artifact_root is not None:
             location = (artifact_root / _folder_name(name)).as_uri()
         try:
@@ -65,10 +65,10 @@ def experiment_id(
     if found.lifecycle_stage == "deleted":
         if not options.restore_if_deleted:
             raise TrackingError(
-                f"The experiment '{name}' was deleted and mlflow.yml says "
-                "tracking.experiment.restore_if_deleted: false. Set it to true, choose "
+                f"{where('tracking.experiment.restore_if_deleted', context.config_loader)} "
+                f"is false, and the experiment '{name}' was deleted. Set it to true, choose "
                 "another tracking.experiment.name, or restore it with: "
-                f"MLFLOW_TRACKING_URI={client.tracking_uri} mlflow experiments restore "
+                f"MLFLOW_TRACKING_URI={address} mlflow experiments restore "
                 f"--experiment-id {found.experiment_id}"
             )
         client.restore_experiment(found.experiment_id)

@@ -63,8 +63,9 @@ class MlflowHook:
             run.detach()
 
     @hook_impl(trylast=True)
-    def on_node_error(self, catalog: CatalogProtocol) -> None:
+    def on_node_error(self, error: Exception, catalog: CatalogProtocol) -> None:
         if run := _tracked_run(catalog):
+            run.notice(error)
             run.detach()
 
     @hook_impl(trylast=True)

@@ -57,6 +57,11 @@ def anchor(uri: str, project_path: Path) -> str:
     return uri if folder is None else folder.as_uri()
 
 
+def without_password(uri: str) -> str:
+    """Give a URI as it may be shown, in a log or an error."""
+    return re.sub(r"(://[^/:@]*):[^/]*@", r"\1:***@", uri)
+
+
 def artifact_root(uri: str, project_path: Path) -> Path | None:
     """Give the folder for the artifacts of a SQLite store, or None for other stores.
 

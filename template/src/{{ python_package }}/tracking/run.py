@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from kedro.framework.context import KedroContext
 
-from .config import KedroMlflowConfig, TrackingOptions, environment
+from .config import KedroMlflowConfig, TrackingOptions, environment, where
 from .errors import TrackingError
-from .experiment import experiment_id, experiment_name
+from .experiment import experiment_id
 from .params import Params
+from .patience import impatient, is_gone
 from .server import Server
 from .signals import Interruption
 from .store import create_local_store
@@ -133,7 +134,8 @@ class TrackedRun:
                 server.give_back()
                 raise
         try:
-            run.log_params(params)
+            with run._server.answering() if run._server else nullcontext():
+                run.log_params(params)
         except BaseException:
             run.fail()
             raise
@@ -143,7 +145,7 @@ class TrackedRun:
         return {"attachment": self.attachment}  # all that a worker process needs
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _thread=threading.get_ident())
+        self.__dict__.update(state, _thread=threading.get_ident(), _server=None)
 
     def log_params(self, params: Params) -> None:
         """Log parameters and their overflow: one request for each hundred."""
@@ -201,12 +203,18 @@ class TrackedRun:
         try:
             self._take_open_runs()
             _set_active_runs([*_active_runs(), *self._open])
-            for _ in self._open:
-                mlflow.end_run(status)
+            with self._server.answering(patient=True):
+                for _ in self._open:
+                    mlflow.end_run(status)
         finally:
             self._server.give_back()
         seconds = time.monotonic() - self._started
         _logger.info("MLflow run '%s': %s after %.1f s", self._name, status, seconds)
+
+    def notice(self, error: Exception) -> None:
+        """Look at a node's error: a server that it found gone is not waited for again."""
+        if self._server and is_gone(error):
+            self._server.give_up()
 
     def fail(self) -> None:
         """Mark the run as FAILED; what goes wrong here never hides the user's error."""
@@ -216,9 +224,8 @@ class TrackedRun:
         self._end_quietly("KILLED")
 
     def _end_quietly(self, status: str) -> None:
-        patience = self._server.impatient() if self._server else nullcontext()
         try:
-            with patience:
+            with impatient():
                 self.end(status)
         except Exception as error:
             _logger.warning(
@@ -265,15 +272,13 @@ def _new_run(
     tracking = config.tracking
     with server.answering():
         if tracking.run.id:  # goes on as it is: its name, its experiment, its tags
-            run = _continued(tracking.run.id, server.uri)
+            run = _continued(tracking.run.id, server, context)
         else:
-            experiment = tracking.experiment
             run = mlflow.start_run(
                 experiment_id=experiment_id(
                     mlflow.MlflowClient(),
-                    experiment_name(experiment, context),
-                    experiment,
-                    context.project_path,
+                    tracking.experiment,
+                    context,
                     server.artifact_root,
                 ),
                 run_name=tracking.run.name or "+".join(_pipeline_names(run_params)),
@@ -286,11 +291,11 @@ def _new_run(
             )
     # For runs that nodes open.
     server.lend({"MLFLOW_EXPERIMENT_ID": run.info.experiment_id})
-    _logger.info("MLflow run '%s' at %s", run.info.run_name, server.uri)
+    _logger.info("MLflow run '%s' at %s", run.info.run_name, server.shown_uri)
     return run
 
 
-def _continued(run_id: str, uri: str) -> "ActiveRun":
+def _continued(run_id: str, server: Server, context: KedroContext) -> "ActiveRun":
     import mlflow
     from mlflow.exceptions import MlflowException
 
@@ -303,8 +308,9 @@ def _continued(run_id: str, uri: str) -> "ActiveRun":
         ):
             raise
         raise TrackingError(
-            f"mlflow.yml: tracking.run.id is '{run_id}', and {uri} has no such run. Copy "
-            "the id from the run's page, or let it be null for a new run."
+            f"{where('tracking.run.id', context.config_loader)} is '{run_id}', and "
+            f"{server.shown_uri} has no such run. Copy the id from the run's page, or let "
+            "it be null for a new run."
         ) from None
 
 

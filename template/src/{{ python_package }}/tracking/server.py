@@ -1,16 +1,20 @@
 """The tracking server of a run: reached, lent to the process, given back."""
 
-import os
 import re
+import socket
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
+from urllib.parse import urlsplit
 
 from kedro.framework.context import KedroContext
 
 from . import auth, location
-from .config import ServerOptions, environment
+from .config import ServerOptions, environment, where
 from .credentials import Loan, credential_variables
 from .errors import TrackingError
+from .patience import SECONDS, impatient
+
+_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 
 
 class Server:
@@ -18,6 +22,7 @@ class Server:
 
     Attributes:
         uri: the absolute tracking URI.
+        shown_uri: the same for people, without a password.
         variables: the environment variables that stand meanwhile, credentials
             included; workers of the run need the same ones.
         artifact_root: where the artifacts of a SQLite store go; None for other stores.
@@ -27,77 +32,108 @@ class Server:
         """Export the credentials, resolve the URIs and register the login.
 
         Raises:
-            TrackingError: ``mlflow.yml`` or ``credentials.yml`` cannot be followed.
+            TrackingError: ``mlflow.yml`` or ``credentials.yml`` cannot be followed, or
+                another run in this process is talking to another server.
         """
         self.variables: dict[str, str] = {}
-        self._env = environment(context)
-        self._source = (
-            "server.mlflow_tracking_uri in mlflow.yml"
-            if options.mlflow_tracking_uri
-            else "the variable MLFLOW_TRACKING_URI"
-        )
-        project = context.project_path
+        self._options, self._context = options, context
+        project, loader = context.project_path, context.config_loader
         with ExitStack() as stack:
             self._surroundings = stack
             entries = context._get_config_credentials() if options.credentials else {}
-            self.lend(credential_variables(options.credentials, entries))
-            self.uri = location.tracking_uri(options.mlflow_tracking_uri, project)
-            self.artifact_root = location.artifact_root(self.uri, project)
-            self.lend({"MLFLOW_TRACKING_URI": self.uri})
+            variables = credential_variables(options.credentials, entries, loader)
+            lent_uri = variables.pop("MLFLOW_TRACKING_URI", None)
+            self._uri_is_a_credential = lent_uri is not None
             if options.mlflow_registry_uri:
                 registry = location.anchor(options.mlflow_registry_uri, project)
-                self.lend({"MLFLOW_REGISTRY_URI": registry})
+                variables["MLFLOW_REGISTRY_URI"] = registry
+            self.lend(variables, exclusive=True)
+            self.uri = location.tracking_uri(
+                options.mlflow_tracking_uri or lent_uri, project
+            )
+            self.shown_uri = location.without_password(self.uri)
+            self.artifact_root = location.artifact_root(self.uri, project)
+            self.lend({"MLFLOW_TRACKING_URI": self.uri}, exclusive=True)
             self._take_over_fluent_uri()
             provider = auth.register(options.request_header_provider, context)
             stack.callback(auth.unregister, provider)
             self._surroundings = stack.pop_all()
 
-    def lend(self, variables: Mapping[str, str]) -> None:
+    def lend(self, variables: Mapping[str, str], exclusive: bool = False) -> None:
         """Set environment variables until ``give_back``."""
+        self._surroundings.enter_context(Loan(variables, exclusive))
         self.variables.update(variables)
-        self._surroundings.enter_context(Loan(variables))
 
     def give_back(self) -> None:
         """Leave the process as it was found; a second call does nothing."""
         self._surroundings.close()
 
-    def impatient(self) -> Loan:
-        """Ask the server once instead of for minutes, until the loan is given back.
-
-        One try of five seconds, unless the user has set a variable of MLflow's.
-        """
-        variables = {
-            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
-            "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
-        }
-        return Loan({k: v for k, v in variables.items() if k not in os.environ})
+    def give_up(self) -> None:
+        """From now on ask the server once and briefly: it was found gone."""
+        self._surroundings.enter_context(impatient())
 
     @contextmanager
-    def answering(self) -> Iterator[None]:
+    def answering(self, patient: bool = False) -> Iterator[None]:
         """Tell a server that does not answer, or refuses the login, in a sentence.
 
+        Args:
+            patient: whether to wait as long as MLflow does, minutes by default, and not
+                for five seconds.
+
         Raises:
-            TrackingError: within ten seconds, instead of MLflow's own error.
+            TrackingError: instead of MLflow's own error.
         """
         from mlflow.exceptions import MlflowException
 
+        if not patient:
+            self._knock_at_database()
         try:
-            with self.impatient():
+            with nullcontext() if patient else impatient():
                 yield
         except MlflowException as error:
             if "API request to" not in error.message:
                 raise
-            refused = re.search(r"error code (401|403)", error.message)
-            problem = "refuses the login" if refused else "does not answer"
-            remedy = (
-                "Check server.credentials and conf/local/credentials.yml"
-                if refused
-                else "Start it, correct the address, or run with KEDRO_MLFLOW_DISABLED=true"
-            )
-            raise TrackingError(
-                f"The MLflow server at {self.uri} {problem}. The environment is "
-                f"'{self._env}', the address comes from {self._source}. {remedy}."
-            ) from None
+            raise TrackingError(self._sentence(error.message)) from None
+
+    def _sentence(self, error: str) -> str:
+        remedy = (
+            "Start it, correct the address, or run with KEDRO_MLFLOW_DISABLED=true."
+        )
+        if re.search(r"error code (401|403)", error):
+            problem = "refuses the login"
+            remedy = "Check server.credentials and conf/local/credentials.yml."
+        elif "refused" in error:
+            problem = "does not answer: nothing listens there"
+        elif re.search(r"resol|Name or service|nodename", error):
+            problem = "does not answer: no host has that name"
+        elif status := re.search(r"(?:error code|too many) (\d+)", error):
+            problem = f"answers with an error: HTTP status {status[1]}"
+        else:
+            problem = "does not answer in time"
+        return (
+            f"The MLflow server at {self.shown_uri} {problem}. The environment is "
+            f"'{environment(self._context)}', the address comes from "
+            f"{self._source()}. {remedy}"
+        )
+
+    def _source(self) -> str:
+        if self._options.mlflow_tracking_uri:
+            return where("server.mlflow_tracking_uri", self._context.config_loader)
+        variable = "the variable MLFLOW_TRACKING_URI"
+        if self._uri_is_a_credential:
+            return f"{variable} in '{self._options.credentials}' of credentials.yml"
+        return variable
+
+    def _knock_at_database(self) -> None:
+        """Connect once to a database's host, at which MLflow would try for minutes."""
+        parts = urlsplit(self.uri)
+        port = _PORTS.get(parts.scheme.partition("+")[0])
+        if port and parts.hostname:
+            address = (parts.hostname, parts.port or port)
+            try:
+                socket.create_connection(address, timeout=SECONDS).close()
+            except OSError as error:
+                raise TrackingError(self._sentence(str(error))) from None
 
     def _take_over_fluent_uri(self) -> None:
         import mlflow

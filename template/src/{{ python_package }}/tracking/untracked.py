@@ -18,13 +18,17 @@ class UntrackedRun:
     """Sends what nodes log by themselves to a folder that is thrown away.
 
     It costs no ``import mlflow`` where no node does that, and has the methods of
-    ``TrackedRun`` that hooks call. Under a run that somebody else has started it leaves
-    MLflow alone.
+    ``TrackedRun`` that hooks call. Under a run that somebody else has started, or while
+    a tracked one is under way in this process, it leaves MLflow alone.
     """
 
     def __init__(self) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="kedro-mlflow-untracked-"))
-        self._joined = "MLFLOW_RUN_ID" in os.environ or _active_run() is not None
+        self._joined = (
+            "MLFLOW_RUN_ID" in os.environ
+            or Loan.is_exclusive("MLFLOW_TRACKING_URI")
+            or _active_run() is not None
+        )
         uri = (self._folder / "store").as_uri()  # which MLflow makes when it is used
         variables = {
             "MLFLOW_TRACKING_URI": uri,
@@ -51,6 +55,9 @@ class UntrackedRun:
         """Close what a node has opened in its thread."""
         while not self._joined and _active_run() is not None:
             sys.modules["mlflow"].end_run()
+
+    def notice(self, error: Exception) -> None:
+        """Nothing: no server is waited for."""
 
     def end(self, status: str) -> None:
         """Throw away what was logged, whatever the status."""
