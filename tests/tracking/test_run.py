@@ -1,9 +1,6 @@
 """One Kedro run is one MLflow run."""
 
 import os
-import signal
-import socket
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -75,9 +72,12 @@ def test_fluent_metric_of_a_node_lands_in_the_run(
     assert run.info.status == "FINISHED"
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+@pytest.mark.parametrize(
+    ("method", "is_async"),
+    [("fork", False), ("fork", True), ("spawn", True), ("forkserver", False)],
+)
 def test_worker_processes_log_to_the_one_run(
-    project: Project, monkeypatch: pytest.MonkeyPatch, method: str
+    project: Project, monkeypatch: pytest.MonkeyPatch, method: str, is_async: bool
 ) -> None:
     monkeypatch.setenv("KEDRO_MP_CONTEXT", method)
     project.write(
@@ -90,7 +90,8 @@ def test_worker_processes_log_to_the_one_run(
             node(nodes.log_in_node, "params:b", "m_y", name="y"),
         ]
     )
-    project.run(pipeline, runner=ParallelRunner(max_workers=2))
+    runner = ParallelRunner(max_workers=2, is_async=is_async)
+    project.run(pipeline, runner=runner)
     run = project.only_run()
     assert run.data.metrics == {
         "fluent_1": 1.0,
@@ -271,53 +272,6 @@ def test_artifacts_lie_under_the_project_whatever_the_working_directory(
     assert list(elsewhere.iterdir()) == []
 
 
-def test_interrupted_run_is_killed(project: Project) -> None:
-    pipeline = Pipeline([node(nodes.interrupt, "params:a", None, name="interrupt")])
-    with pytest.raises(KeyboardInterrupt):
-        project.run(pipeline)
-    wait_for_threads()
-    assert project.only_run().info.status == "KILLED"
-    assert mlflow.active_run() is None
-
-
-def test_terminated_run_is_killed_and_the_process_exits_as_a_shell_shows_it(
-    project: Project,
-) -> None:
-    pipeline = Pipeline([node(nodes.terminate, "params:a", None, name="terminate")])
-    with pytest.raises(SystemExit) as exited:
-        project.run(pipeline)
-    wait_for_threads()
-    assert exited.value.code == 128 + signal.SIGTERM
-    assert project.only_run().info.status == "KILLED"
-
-
-def test_closed_terminal_kills_the_run_unless_nohup_ignores_it(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pipeline = Pipeline([node(nodes.hang_up, "params:a", "x", name="hang_up")])
-    with pytest.raises(SystemExit):
-        project.run(pipeline)
-    wait_for_threads()
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        project.run(pipeline)
-    finally:
-        signal.signal(signal.SIGHUP, before)
-    assert [r.info.status for r in project.runs()] == ["KILLED", "FINISHED"]
-
-
-def wait_for_threads() -> None:
-    for thread in threading.enumerate():
-        if thread.name == "mlflow-run-killed":
-            thread.join(30)
-
-
-def test_signal_handlers_are_as_they_were_after_a_run(project: Project) -> None:
-    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    project.run(ONE)
-    assert before == (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM))
-
-
 def test_node_that_leaves_the_process_fails_the_run_and_not_the_next(
     project: Project,
 ) -> None:
@@ -366,43 +320,3 @@ def test_runs_at_once_are_runs_of_their_own(project: Project) -> None:
         value = float(run_.data.params["a"])
         assert run_.data.metrics == {f"fluent_{value:g}": value}
     assert "MLFLOW_TRACKING_URI" not in os.environ
-
-
-def test_server_that_does_not_answer_is_a_sentence(project: Project) -> None:
-    project.mlflow_yml("server: {mlflow_tracking_uri: 'http://127.0.0.1:9'}")
-    with pytest.raises(ClickException) as error:
-        project.run(ONE)
-    text = str(error.value)
-    assert "http://127.0.0.1:9 does not answer" in text
-    assert "'local'" in text
-    assert "conf/local/mlflow.yml: server.mlflow_tracking_uri" in text
-    assert "nothing listens there" in text
-    assert "MLFLOW_TRACKING_URI" not in os.environ
-
-
-def test_silent_server_is_asked_once(project: Project) -> None:
-    with socket.socket() as silent:
-        silent.bind(("127.0.0.1", 0))
-        silent.listen()
-        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        project.mlflow_yml(f"server: {{mlflow_tracking_uri: '{address}'}}")
-        with pytest.raises(ClickException, match=f"{address} does not answer in time"):
-            project.run(ONE)
-        silent.accept()
-        silent.settimeout(0.1)
-        with pytest.raises(TimeoutError):
-            silent.accept()  # nobody has asked a second time
-
-
-def test_user_decides_how_long_a_server_is_waited_for(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen = {}
-
-    def look(a: int) -> None:
-        seen.update(os.environ)
-
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "33")
-    project.run(Pipeline([node(look, "params:a", None, name="look")]))
-    assert seen["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "33"
-    assert "MLFLOW_HTTP_REQUEST_MAX_RETRIES" not in seen

@@ -1,5 +1,6 @@
 """Ctrl-C, SIGTERM and a closed terminal while a run is under way."""
 
+import multiprocessing
 import signal
 import threading
 from collections.abc import Callable
@@ -44,4 +45,6 @@ class Interruption:
         if callable(previous):
             previous(number, frame)
         else:
+            for worker in multiprocessing.active_children():
+                worker.terminate()  # or ParallelRunner would wait for their nodes
             raise SystemExit(128 + number)  # what a shell shows for a signal

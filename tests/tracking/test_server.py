@@ -1,0 +1,172 @@
+"""A server that does not answer, or goes away, and what may be shown of its address."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import mlflow
+import pytest
+from click import ClickException
+from kedro.pipeline import Pipeline, node
+from kedro.runner import ThreadRunner
+from mlflow.exceptions import MlflowException
+from tracking.cli import _free_port
+
+from tests.tracking import nodes
+from tests.tracking.conftest import Project
+
+ONE = Pipeline([node(nodes.one, "params:a", "done", name="one")])
+
+
+@pytest.fixture(autouse=True)
+def parameters(project: Project) -> None:
+    project.write("conf/base/parameters.yml", {"a": 1})
+
+
+def test_server_that_does_not_answer_is_a_sentence(project: Project) -> None:
+    project.mlflow_yml("server: {mlflow_tracking_uri: 'http://127.0.0.1:9'}")
+    with pytest.raises(ClickException) as error:
+        project.run(ONE)
+    text = str(error.value)
+    assert "http://127.0.0.1:9 does not answer" in text
+    assert "'local'" in text
+    assert "conf/local/mlflow.yml: server.mlflow_tracking_uri" in text
+    assert "nothing listens there" in text
+    assert "MLFLOW_TRACKING_URI" not in os.environ
+
+
+def test_silent_server_is_asked_once(project: Project) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        project.mlflow_yml(f"server: {{mlflow_tracking_uri: '{address}'}}")
+        with pytest.raises(ClickException, match=f"{address} does not answer in time"):
+            project.run(ONE)
+        silent.accept()
+        silent.settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            silent.accept()  # nobody has asked a second time
+
+
+def test_user_decides_how_long_a_server_is_waited_for(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = {}
+
+    def look(a: int) -> None:
+        seen.update(os.environ)
+
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "33")
+    project.run(Pipeline([node(look, "params:a", None, name="look")]))
+    assert seen["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "33"
+    assert "MLFLOW_HTTP_REQUEST_MAX_RETRIES" not in seen
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """A port that nobody else gets, and where nobody listens."""
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        yield silent.getsockname()[1]
+
+
+def test_database_server_that_is_not_there_is_a_sentence_without_its_password(
+    project: Project, closed_port: int
+) -> None:
+    uri = f"postgresql://alice:hunter2@127.0.0.1:{closed_port}/mlflow"
+    project.write("conf/local/credentials.yml", {"db": {"MLFLOW_TRACKING_URI": uri}})
+    project.mlflow_yml("server: {credentials: db}")
+    with pytest.raises(ClickException) as error:
+        project.run(ONE)
+    text = str(error.value)
+    assert f"postgresql://alice:***@127.0.0.1:{closed_port}/mlflow does not" in text
+    assert "MLFLOW_TRACKING_URI in 'db' of credentials.yml" in text
+    assert "hunter2" not in text
+
+
+def test_runs_at_once_on_two_servers_do_not_mix(project: Project) -> None:
+    def run_another(a: int) -> None:
+        project.write("conf/qa/mlflow.yml", "server: {mlflow_tracking_uri: other}")
+        with ThreadPoolExecutor(1) as pool:
+            other = pool.submit(project.run, ONE, env="qa")
+            with pytest.raises(ClickException, match="Another run in this process"):
+                other.result()
+
+    project.run(Pipeline([node(run_another, "params:a", None, name="another")]))
+    assert project.only_run().info.status == "FINISHED"
+
+
+def test_disabled_run_beside_a_tracked_one_takes_nothing_from_it(
+    project: Project,
+) -> None:
+    off = "tracking: {disable_tracking: {pipelines: [__default__]}}"
+
+    def run_untracked(a: int) -> None:
+        project.write("conf/qa/mlflow.yml", off)
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(project.run, ONE, env="qa").result()
+        mlflow.log_metric("after", 1)
+
+    project.run(Pipeline([node(run_untracked, "params:a", None, name="beside")]))
+    run = project.only_run()
+    assert (run.info.status, run.data.metrics) == ("FINISHED", {"after": 1.0})
+
+
+@pytest.fixture
+def server(project: Project) -> Iterator[subprocess.Popen]:
+    """A real server that a test may end."""
+    port = _free_port("127.0.0.1")
+    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
+    command += ["--port", str(port), "--backend-store-uri", project.store]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    address = f"http://127.0.0.1:{port}"
+    project.mlflow_yml(f"server: {{mlflow_tracking_uri: '{address}'}}")
+    while process.poll() is None:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                break
+        time.sleep(0.2)
+    yield process
+    process.terminate()
+    process.wait(30)
+
+
+def test_server_that_a_node_found_gone_is_not_waited_for_again(
+    project: Project, server: subprocess.Popen, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of two nodes at once, the second would wait for MLflow's seven tries."""
+    patience = []
+
+    def lose_the_server(a: int) -> None:
+        server.terminate()
+        server.wait(30)
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+            mlflow.log_metric("lost", 1)
+
+    def look(a: int) -> None:
+        server.wait(30)
+        for _ in range(100):
+            patience[:] = [os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT")]
+            if patience != [None]:
+                return
+            time.sleep(0.1)
+
+    pipeline = Pipeline(
+        [
+            node(lose_the_server, "params:a", None, name="lose"),
+            node(look, "params:a", None, name="look"),
+        ]
+    )
+    with pytest.raises(MlflowException, match="API request to"):
+        project.run(pipeline, runner=ThreadRunner(max_workers=2))
+    assert patience == ["5"]
+    assert "is not marked as FAILED" in caplog.text
+    assert "MLFLOW_HTTP_REQUEST_TIMEOUT" not in os.environ
