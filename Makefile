@@ -27,6 +27,7 @@ lint: .venv  ## what pre-commit checks
 	.venv/bin/pre-commit run --all-files
 
 schema: .venv  ## regenerate the JSON schema of mlflow.yml from the models
-	PYTHONPATH="template/src/{{ python_package }}" .venv/bin/python -c "import json; \
-	from tracking.config import json_schema; print(json.dumps(json_schema(), indent=2))" \
-	> template/conf/mlflow.schema.json
+	PYTHONPATH="template/src/{{ python_package }}" .venv/bin/python -c "import json, pathlib; \
+	from tracking.config import json_schema; \
+	text = json.dumps(json_schema(), indent=2) + '\n'; \
+	pathlib.Path('template/conf/mlflow.schema.json').write_text(text)"

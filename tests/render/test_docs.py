@@ -1,9 +1,15 @@
 """What the documents name is there."""
 
+import json
 import re
 from pathlib import Path
 
+import jsonschema
 import pytest
+import yaml
+from omegaconf import OmegaConf
+from tracking.config import KedroMlflowConfig
+from tracking.resolvers import mlflow_resolvers
 
 from tests.conftest import TEMPLATE
 
@@ -16,6 +22,28 @@ def test_every_test_that_a_document_names_exists() -> None:
     names = re.findall(r"\btest_\w+(?!\.py)\b", re.sub(r"test_\w+\.py(::)?", "", text))
     assert len(names) > 20
     assert [n for n in names if f"def {n}(" not in TESTS] == []
+
+
+def test_every_example_of_mlflow_yml_is_valid(
+    default_project: Path,
+) -> None:
+    text = (TEMPLATE / "docs/mlflow-yml.md").read_text("utf-8")
+    examples = re.findall(r"```yaml\n(.*?)```", text, re.S)
+    assert len(examples) == 5
+    schema = json.loads(
+        (default_project / "conf/mlflow.schema.json").read_text("utf-8")
+    )
+    for example in examples:
+        content = yaml.safe_load(example)
+        jsonschema.validate(content, schema)
+        config = OmegaConf.create(content)
+        with mlflow_resolvers():
+            OmegaConf.register_new_resolver(
+                "runtime_params", lambda _, default: default, replace=True
+            )
+            KedroMlflowConfig.model_validate(
+                OmegaConf.to_container(config, resolve=True)
+            )
 
 
 @pytest.mark.parametrize("document", DOCS, ids=lambda path: path.name)

@@ -80,6 +80,15 @@ def test_check_exits_by_the_result_and_names_what_is_wrong(project: Project) -> 
     assert "did you mean 'server'?" in output
 
 
+def test_check_knows_the_pipelines_that_may_be_disabled(project: Project) -> None:
+    project.mlflow_yml("tracking: {disable_tracking: {pipelines: [__defualt__]}}")
+    done = kedro(project.path, "check")
+    assert done.returncode == 1
+    output = " ".join(done.stdout.split())
+    assert "local/mlflow.yml: tracking.disable_tracking.pipelines names" in output
+    assert "did you mean '__default__'?" in output
+
+
 def test_check_follows_kedro_env(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

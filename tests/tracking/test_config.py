@@ -84,3 +84,8 @@ def test_file_that_cannot_be_read_is_a_sentence(
 ) -> None:
     with pytest.raises(TrackingError, match=sentence):
         load(tmp_path, text)
+
+
+def test_resolver_without_its_colon_is_told_of_it(tmp_path: Path) -> None:
+    with pytest.raises(TrackingError, match=r"colon: \$\{km.random_name:\}"):
+        load(tmp_path, 'tracking: {run: {name: "${km.random_name}"}}')

@@ -178,6 +178,61 @@ def test_parameters_that_nodes_do_not_use_stay_out(project: Project) -> None:
     assert project.only_run().data.params == {"a": "1"}
 
 
+@pytest.mark.parametrize(
+    ("options", "value", "logged"),
+    [
+        ("{}", {"x": {"y": 1}}, {"a": "{'x': {'y': 1}}"}),
+        (
+            "{dict_params: {flatten: true}}",
+            {"x": {"y": 1}, "none": {}, "list": [1]},
+            {"a.x.y": "1", "a.none": "{}", "a.list": "[1]"},
+        ),
+        (
+            "{dict_params: {flatten: true, recursive: false, sep: '-'}}",
+            {"x": {"y": 1}},
+            {"a-x": "{'y': 1}"},
+        ),
+        ("{dict_params: {flatten: true}}", {"x@y": 1}, {"a.x_y": "1"}),
+        ("{dict_params: {flatten: true}}", {"iban": 1}, {"a.iban": "1"}),
+        (
+            "{dict_params: {flatten: true}, redact: ['*iban*']}",
+            {"iban": 1},
+            {"a.iban": "[redacted]"},
+        ),
+        ("{long_params_strategy: truncate}", "x" * 6001, {"a": "x" * 6000}),
+        ("{long_params_strategy: truncate}", "x" * 6000, {"a": "x" * 6000}),
+    ],
+)
+def test_parameters_are_logged_as_the_options_say(
+    project: Project, options: str, value: object, logged: dict[str, str]
+) -> None:
+    project.mlflow_yml(f"tracking: {{params: {options}}}")
+    project.write("conf/base/parameters.yml", {"a": value})
+    project.run(ONE)
+    assert project.only_run().data.params == logged
+
+
+def test_parameters_that_collide_leave_no_run(project: Project) -> None:
+    project.mlflow_yml("tracking: {params: {dict_params: {flatten: true}}}")
+    with pytest.raises(ClickException, match="'a > x.y' and 'a > x > y'"):
+        project.run(ONE, params={"a": {"x.y": 1, "x": {"y": 2}}})
+    assert project.runs() == []
+
+
+def test_old_file_store_goes_on_only_where_it_is_allowed(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = {"experiment_id": "0", "name": "Default", "lifecycle_stage": "active"}
+    project.write("old/0/meta.yaml", {**old, "artifact_location": "old/0"})
+    project.mlflow_yml("server: {mlflow_tracking_uri: old}")
+    with pytest.raises(ClickException, match="mlflow migrate-filestore"):
+        project.run(ONE)
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    project.run(ONE)
+    (run,) = project.runs((project.path / "old").as_uri())
+    assert run.info.status == "FINISHED"
+
+
 @pytest.mark.parametrize("length", [6000, 6001, 8001])
 def test_long_parameter_as_a_tag_keeps_all_of_it(project: Project, length: int) -> None:
     project.mlflow_yml("tracking: {params: {long_params_strategy: tag}}")

@@ -282,7 +282,7 @@ def json_schema() -> dict[str, Any]:
 
 def _or_resolver(field: dict[str, Any]) -> dict[str, Any]:
     about = ("description", "default", "title")
-    texts = {k: v for k, v in field.items() if k in about}
+    texts = {k: field[k] for k in about if k in field}
     kind = {k: v for k, v in field.items() if k not in about}
     kinds = kind.get("anyOf", [kind])
     null = [] if {"type": "null"} in kinds else [{"type": "null"}]
