@@ -119,6 +119,20 @@ def test_it_installs_with_pip(render: Render, tmp_path: Path) -> None:
     assert run.info.status == "FINISHED"
 
 
+def test_skinny_mlflow_tracks_and_says_how_to_see_the_pages(render: Render) -> None:
+    project = render(mlflow_install="skinny")
+    succeed(project, "uv", "sync")
+    succeed(project, ".venv/bin/kedro", "run")
+    (run,) = runs(project)
+    assert (run.info.status, len(run.data.metrics)) == ("FINISHED", 4)
+    shown = command(project, ".venv/bin/kedro", "mlflow", "ui")
+    assert shown.returncode == 1
+    assert "uvx mlflow@" in shown.stderr
+    installed = succeed(project, "uv", "pip", "list", "--format", "freeze")
+    assert "mlflow-skinny==" in installed
+    assert "\nmlflow==" not in installed
+
+
 def test_plugin_kedro_mlflow_is_disabled_where_it_is_installed(render: Render) -> None:
     project = render()
     succeed(project, "uv", "sync")

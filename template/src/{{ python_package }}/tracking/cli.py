@@ -1,5 +1,6 @@
 """``kedro mlflow …``: write ``mlflow.yml``, check it, open the UI."""
 
+import importlib.util
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -128,6 +130,13 @@ def _print_table(findings: "list[Finding]") -> None:
 
 
 def _serve(server: "Server", host: str, port: int | None) -> int:
+    if importlib.util.find_spec("flask") is None:
+        raise click.ClickException(
+            "mlflow-skinny has no pages. Show the runs with an MLflow of its own: "
+            f"uvx mlflow@{version('mlflow-skinny')} server --backend-store-uri "
+            f"{server.shown_uri}; or install the whole of MLflow: "
+            "copier update --data mlflow_install=full"
+        )
     if port and not _is_free(host, port):
         raise click.ClickException(
             f"Port {port} on {host} is taken. Give another with --port, or let ui.port "

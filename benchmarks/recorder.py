@@ -1,0 +1,79 @@
+"""A proxy in front of a tracking server that counts requests and can delay them."""
+
+import re
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
+
+_ID = re.compile(r"\b(m-)?[0-9a-f]{32}\b")
+_HOP_BY_HOP = ("connection", "keep-alive", "transfer-encoding", "content-length")
+
+
+class Recorder:
+    """What a proxy has seen.
+
+    Attributes:
+        uri: its own address, for ``MLFLOW_TRACKING_URI``.
+        counts: requests by method and endpoint, such as
+            ``POST /api/2.0/mlflow/runs/create``; ids read ``<id>``.
+    """
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+        self.counts: Counter[str] = Counter()
+
+
+@contextmanager
+def recorder(target: str, latency: float = 0.0) -> Iterator[Recorder]:
+    """Stand in front of a server, on a free port of this machine, for a while.
+
+    Args:
+        target: the server's address, such as ``http://127.0.0.1:5000``.
+        latency: seconds by which every answer comes later.
+    """
+    server = urlsplit(target).netloc
+    connections = threading.local()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def forward(self) -> None:
+            path = _ID.sub("<id>", urlsplit(self.path).path)
+            seen.counts[f"{self.command} {path}"] += 1
+            time.sleep(latency)
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            if not hasattr(connections, "server"):
+                connections.server = HTTPConnection(server)
+            connection = connections.server
+            connection.request(self.command, self.path, body, dict(self.headers))
+            answer = connection.getresponse()
+            content = answer.read()
+            self.send_response(answer.status)
+            for name, value in answer.getheaders():
+                if name.lower() not in _HOP_BY_HOP:
+                    self.send_header(name, value)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = forward
+
+        def log_message(self, *_: object) -> None:
+            """Nothing: the counts say it."""
+
+    proxy = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    proxy.daemon_threads = True
+    seen = Recorder(f"http://127.0.0.1:{proxy.server_port}")
+    thread = threading.Thread(target=proxy.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        proxy.shutdown()
+        thread.join()
+        proxy.server_close()
