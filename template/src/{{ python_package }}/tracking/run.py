@@ -17,7 +17,8 @@ from .config import KedroMlflowConfig, TrackingOptions, environment, where
 from .errors import TrackingError
 from .experiment import experiment_id
 from .params import Params
-from .patience import impatient, is_gone
+from .patience import SECONDS, impatient, is_gone
+from .pending import PendingMetrics
 from .server import Server
 from .signals import Interruption
 from .store import create_local_store
@@ -25,7 +26,7 @@ from .tags import run_tags
 
 if TYPE_CHECKING:
     from mlflow import ActiveRun
-    from mlflow.entities import Run
+    from mlflow.entities import Metric, Run
 
 _logger = logging.getLogger(__name__)
 
@@ -44,12 +45,17 @@ class Attachment:
             the worker's pipe and are shown nowhere.
         owner: id of the process that started the run.
         nested: whether nodes may open runs below it.
+        pending: metrics under way, in the process that started the run.
     """
 
     run: "Run"
     variables: Mapping[str, str]
     owner: int
     nested: bool
+    pending: PendingMetrics | None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "pending": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -68,6 +74,20 @@ class Attachment:
             stack.append(ActiveRun(self.run))
         if not self.nested:
             _set_active_runs(_WithoutSubRuns(stack))
+
+    def log_metrics(self, metrics: "list[Metric]") -> None:
+        """Log metrics: at once in a worker process, else while nodes compute."""
+        if self.pending:
+            self.pending.add(metrics)
+        else:
+            from mlflow import MlflowClient
+
+            MlflowClient().log_batch(self.run.info.run_id, metrics, synchronous=True)
+
+    def flush(self) -> None:
+        """Wait until all metrics are there, before they are read."""
+        if self.pending:
+            self.pending.flush()
 
     def detach(self) -> None:
         """Take the run off this thread's stack, without ending it."""
@@ -90,7 +110,10 @@ class TrackedRun:
     ) -> None:
         self.run_id: str = run.info.run_id
         variables = server.variables if server else {}
-        self.attachment = Attachment(run, variables, os.getpid(), options.run.nested)
+        self._pending = PendingMetrics(self.run_id)
+        self.attachment = Attachment(
+            run, variables, os.getpid(), options.run.nested, self._pending
+        )
         self._name = run.info.run_name or self.run_id
         self._server = server
         self._thread = threading.get_ident()
@@ -151,10 +174,8 @@ class TrackedRun:
         """Log parameters and their overflow: one request for each hundred."""
         from mlflow import MlflowClient
         from mlflow.entities import Param, RunTag
-        from mlflow.utils.validation import MAX_PARAMS_TAGS_PER_BATCH
 
         client = MlflowClient()
-        size = MAX_PARAMS_TAGS_PER_BATCH
         known = self.attachment.run.data.params  # of a run that is continued or joined
         for name, value in params.params.items():
             if known.get(name, value) != value:
@@ -164,11 +185,9 @@ class TrackedRun:
                     "let tracking.run.id be null for a new run."
                 )
         entries = [Param(k, v) for k, v in params.params.items() if k not in known]
-        for start in range(0, len(entries), size):
-            client.log_batch(self.run_id, params=entries[start : start + size])
         tags = [RunTag(k, v) for k, v in params.tags.items()]
-        for start in range(0, len(tags), size):
-            client.log_batch(self.run_id, tags=tags[start : start + size])
+        if entries or tags:
+            client.log_batch(self.run_id, params=entries, tags=tags, synchronous=True)
         for path, text in params.files.items():
             client.log_text(self.run_id, text, path)
 
@@ -178,17 +197,26 @@ class TrackedRun:
 
     def detach(self) -> None:
         """Leave a node's thread; the thread that started the run keeps it."""
+        if self.attachment.pending:
+            self.attachment.pending.send()
         if threading.get_ident() != self._thread:
             self.attachment.detach()
 
-    def end(self, status: str) -> None:
+    def end(self, status: str, timeout: float | None = None) -> None:
         """Give the run its status, FINISHED, FAILED or KILLED; again does nothing.
 
         Runs that a node has opened below it and left open end with it. A run that was
         active before stays as it is.
-        """
-        import mlflow
 
+        Args:
+            status: the status.
+            timeout: seconds to wait for metrics under way; None for as long as MLflow
+                tries.
+
+        Raises:
+            TrackingError: metrics are lost, and a finished run is FAILED; or the server
+                cannot be told of the end.
+        """
         if os.getpid() != self.attachment.owner or not self._ended.acquire(
             blocking=False
         ):
@@ -196,18 +224,40 @@ class TrackedRun:
         atexit.unregister(self.fail)
         self._interruption.end()
         self._autologging.close()
-        if self._server is None:
-            if not self._was_active:
-                self.attachment.detach()
-            return
+        lost = None
+        try:
+            self._flush(timeout)
+        except TrackingError as error:
+            lost, status = error, status.replace("FINISHED", "FAILED")
+        if self._server:
+            self._close(self._server, status)
+        elif not self._was_active:
+            self.attachment.detach()
+        if lost:
+            raise lost
+
+    def _flush(self, timeout: float | None) -> None:
+        import mlflow
+
+        try:
+            self._pending.flush(timeout)
+            mlflow.flush_async_logging()  # of nodes, with MLFLOW_ENABLE_ASYNC_LOGGING
+        except TrackingError:
+            if self._server:
+                self._server.give_up()
+            raise
+
+    def _close(self, server: Server, status: str) -> None:
+        import mlflow
+
         try:
             self._take_open_runs()
             _set_active_runs([*_active_runs(), *self._open])
-            with self._server.answering(patient=True):
+            with server.answering(patient=True):
                 for _ in self._open:
                     mlflow.end_run(status)
         finally:
-            self._server.give_back()
+            server.give_back()
         seconds = time.monotonic() - self._started
         _logger.info("MLflow run '%s': %s after %.1f s", self._name, status, seconds)
 
@@ -226,10 +276,10 @@ class TrackedRun:
     def _end_quietly(self, status: str) -> None:
         try:
             with impatient():
-                self.end(status)
+                self.end(status, timeout=SECONDS)
         except Exception as error:
             _logger.warning(
-                "MLflow run '%s' is not marked as %s: %s", self._name, status, error
+                "MLflow run '%s' ends as %s, but: %s", self._name, status, error
             )
 
     def _take_open_runs(self) -> None:
