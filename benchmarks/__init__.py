@@ -1,0 +1,1 @@
+"""The cost of tracking, side by side: bare Kedro, this template, kedro-mlflow."""

@@ -1,0 +1,198 @@
+"""``python -m benchmarks``: measure, print a table, write it and a chart to docs/."""
+
+import argparse
+import platform
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+
+import pandas as pd
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from .chart import draw
+from .contestants import BARE, OURS, RIVAL, TEMPLATE, Contestant, build, render
+from .recorder import recorder
+
+PAGE = TEMPLATE / "docs/performance.md"
+NAMES = (BARE, OURS, RIVAL)
+console = Console()
+
+
+def main() -> None:
+    """Measure everything that the arguments ask for."""
+    options = _options()
+    with TemporaryDirectory() as scratch, _server(Path(scratch)) as server:
+        folder = Path(scratch)
+        with console.status("Installing three environments"):
+            contestants = [build(name, folder) for name in NAMES]
+        commands = pd.DataFrame(_commands(contestants, folder, options.repeat))
+        runs = pd.DataFrame(_runs(contestants, server, options))
+    figures = f"{_table(commands)}\n\n{_table(_overhead(runs))}"
+    for frame in (commands, _overhead(runs)):
+        console.print(_rich(frame))
+    draw(runs, TEMPLATE / "docs/images/overhead.svg")
+    about = (
+        f"Measured on {platform.python_implementation()} {platform.python_version()}, "
+        f"Kedro {version('kedro')}, MLflow {version('mlflow')}, kedro-mlflow 2.0.3; "
+        f"medians of {options.repeat}.\n\n```sh\n.venv/bin/python -m benchmarks "
+        f"{' '.join(sys.argv[1:])}\n```"
+    )
+    page = PAGE.read_text("utf-8")
+    body = f"<!-- figures -->\n{about}\n\n{figures}\n<!-- end -->"
+    PAGE.write_text(
+        re.sub("<!-- figures -->.*<!-- end -->", lambda _: body, page, flags=re.S)
+    )
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--nodes", type=int, nargs="+", default=[1, 10, 50])
+    parser.add_argument("--params", type=int, default=20, help="for each node")
+    parser.add_argument("--latency", type=int, nargs="+", default=[0, 30, 150])
+    parser.add_argument("--repeat", type=int, default=3)
+    return parser.parse_args()
+
+
+def _commands(
+    contestants: list[Contestant], folder: Path, repeat: int
+) -> Iterator[dict[str, object]]:
+    """Yield what it costs to start, to turn tracking off, and to have it on disk."""
+    for contestant in contestants:
+        contestant.has_pipeline(10, 20)
+        contestant.tracks_to("sqlite:///mlflow.db", disabled=True)
+    for words in (["--help"], ["registry", "list"], ["run"]):
+        title = "kedro " + " ".join(words) + (", disabled" if words == ["run"] else "")
+        costs = _in_turn(contestants, lambda c, words=words: c.kedro(*words), repeat)
+        yield {"what": f"{title} (s)", **costs}
+    yield {"what": "environment (MB)", **{c.name: c.size() for c in contestants}}
+    copies = [folder / f"copy-{number}" for number in range(repeat)]
+    seconds = [_seconds(lambda copy=copy: render(copy)) for copy in copies]
+    yield {"what": "copier copy (s)", OURS: median(seconds)}
+
+
+def _runs(
+    contestants: list[Contestant], server: str, options: argparse.Namespace
+) -> Iterator[dict[str, object]]:
+    """Yield the seconds and requests of tracked runs, for each store and size."""
+    stores: list[int | None] = [None, *options.latency]
+    cases = [(nodes, store) for store in stores for nodes in options.nodes]
+    for nodes, latency in track(cases, "Running", console=console):
+        proxy = nullcontext() if latency is None else recorder(server, latency / 1000)
+        with proxy as seen:
+            requests: dict[str, int] = {}
+            for contestant in contestants:
+                contestant.has_pipeline(nodes, options.params)
+                contestant.tracks_to(seen.uri if seen else "sqlite:///mlflow.db")
+                contestant.kedro("run")  # makes the experiment, warms the disk
+                if seen:
+                    seen.counts.clear()
+                    contestant.kedro("run")
+                    requests[contestant.name] = seen.counts.total()
+            seconds = _in_turn(contestants, lambda c: c.kedro("run"), options.repeat)
+        for name in NAMES:
+            yield {
+                "store": "local" if latency is None else f"server, {latency} ms away",
+                "nodes": nodes,
+                "name": name,
+                "seconds": seconds[name],
+                "requests": requests.get(name),
+            }
+
+
+def _overhead(runs: pd.DataFrame) -> pd.DataFrame:
+    """Give one row for each store and size: seconds over bare Kedro, and requests."""
+    rows = []
+    for (store, nodes), case in runs.groupby(["store", "nodes"], sort=False):
+        by_name = case.set_index("name")
+        over = by_name["seconds"] - by_name["seconds"][BARE]
+        rows.append(
+            {
+                "what": f"{store}, {nodes} nodes",
+                f"{OURS} (s over bare)": over[OURS],
+                f"{RIVAL} (s over bare)": over[RIVAL],
+                "ratio": over[RIVAL] / over[OURS],
+                f"{OURS} (requests)": by_name["requests"][OURS],
+                f"{RIVAL} (requests)": by_name["requests"][RIVAL],
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _in_turn(
+    contestants: list[Contestant], work: Callable[[Contestant], None], repeat: int
+) -> dict[str, float]:
+    """Give each one's median seconds; they take turns, so that drift hits all."""
+    seconds: dict[str, list[float]] = {c.name: [] for c in contestants}
+    for _ in range(repeat):
+        for contestant in contestants:
+            seconds[contestant.name].append(_seconds(lambda c=contestant: work(c)))
+    return {name: median(values) for name, values in seconds.items()}
+
+
+def _seconds(work: Callable[[], None]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+@contextmanager
+def _server(folder: Path) -> Iterator[str]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    store = f"sqlite:///{folder}/server.db"
+    words = ["--backend-store-uri", store, "--artifacts-destination", f"{folder}/files"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mlflow", "server", "--port", str(port), *words],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        while process.poll() is None:
+            with socket.socket() as probe:
+                if not probe.connect_ex(("127.0.0.1", port)):
+                    break
+            time.sleep(0.2)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _table(frame: pd.DataFrame) -> str:
+    lines = [
+        "| " + " | ".join(frame.columns) + " |",
+        "|" + " --- |" * len(frame.columns),
+    ]
+    lines += ["| " + " | ".join(map(_cell, row)) + " |" for row in frame.to_numpy()]
+    return "\n".join(lines)
+
+
+def _rich(frame: pd.DataFrame) -> Table:
+    table = Table(*frame.columns)
+    for row in frame.to_numpy():
+        table.add_row(*map(_cell, row))
+    return table
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    if pd.isna(value):
+        return ""
+    number = float(value)  # type: ignore[arg-type]
+    return f"{number:,.0f}" if number >= 100 or number.is_integer() else f"{number:.2f}"
+
+
+if __name__ == "__main__":
+    main()
