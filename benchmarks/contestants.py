@@ -15,7 +15,11 @@ PACKAGE = "measured"
 BARE, OURS, RIVAL = "bare Kedro", "this template", "kedro-mlflow"
 
 _INSTALLED = {
-    BARE: ["kedro", "kedro-datasets"],
+    BARE: [
+        "kedro",
+        "kedro-datasets",
+        "mlflow",
+    ],  # Kedro's start depends on what is there
     OURS: [],  # what its own pyproject.toml says
     RIVAL: ["kedro", "kedro-datasets", "kedro-mlflow==2.0.3", "mlflow"],
 }

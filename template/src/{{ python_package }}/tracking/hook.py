@@ -1,12 +1,14 @@
 """Kedro's life cycle mapped to the tracked run; holds no logic of its own."""
 
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
-from kedro.io import CatalogProtocol
-from kedro.pipeline import Pipeline
+
+if TYPE_CHECKING:  # every command of Kedro's imports this module
+    from kedro.framework.context import KedroContext
+    from kedro.io import CatalogProtocol
+    from kedro.pipeline import Pipeline
 
 _TRACKED_RUN = "tracked_run"
 
@@ -22,7 +24,7 @@ class MlflowHook:
         self._thread = threading.local()  # a session loads its context in its thread
 
     @hook_impl
-    def after_context_created(self, context: KedroContext) -> None:
+    def after_context_created(self, context: "KedroContext") -> None:
         from .config import load_config
 
         context.mlflow = load_config(context.config_loader)  # type: ignore[attr-defined]
@@ -30,7 +32,10 @@ class MlflowHook:
 
     @hook_impl(tryfirst=True)
     def before_pipeline_run(
-        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol
+        self,
+        run_params: dict[str, Any],
+        pipeline: "Pipeline",
+        catalog: "CatalogProtocol",
     ) -> None:
         from .datasets import bind, untrack
         from .run import TrackedRun, is_disabled
@@ -53,31 +58,31 @@ class MlflowHook:
         bind(pipeline, catalog, run.attachment)
 
     @hook_impl
-    def before_node_run(self, catalog: CatalogProtocol) -> None:
+    def before_node_run(self, catalog: "CatalogProtocol") -> None:
         if run := _tracked_run(catalog):
             run.attach()
 
     @hook_impl(trylast=True)
-    def after_node_run(self, catalog: CatalogProtocol) -> None:
+    def after_node_run(self, catalog: "CatalogProtocol") -> None:
         if run := _tracked_run(catalog):
             run.detach()
 
     @hook_impl(trylast=True)
-    def on_node_error(self, error: Exception, catalog: CatalogProtocol) -> None:
+    def on_node_error(self, error: Exception, catalog: "CatalogProtocol") -> None:
         if run := _tracked_run(catalog):
             run.notice(error)
             run.detach()
 
     @hook_impl(trylast=True)
-    def after_pipeline_run(self, catalog: CatalogProtocol) -> None:
+    def after_pipeline_run(self, catalog: "CatalogProtocol") -> None:
         if run := _tracked_run(catalog):
             run.end("FINISHED")
 
     @hook_impl(trylast=True)
-    def on_pipeline_error(self, catalog: CatalogProtocol) -> None:
+    def on_pipeline_error(self, catalog: "CatalogProtocol") -> None:
         if run := _tracked_run(catalog):
             run.fail()
 
 
-def _tracked_run(catalog: CatalogProtocol) -> Any:
+def _tracked_run(catalog: "CatalogProtocol") -> Any:
     return getattr(catalog, _TRACKED_RUN, None)
