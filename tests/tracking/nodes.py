@@ -54,3 +54,7 @@ def autolog(value: object) -> float:
     mlflow.sklearn.autolog(silent=True)
     LinearRegression().fit([[1.0], [2.0]], [1.0, 2.0])
     return 1.0
+
+
+def several(*values: object) -> tuple[float, float]:
+    return 1.0, 2.0

@@ -1,0 +1,82 @@
+"""What a run costs the server, counted by a proxy in front of a real one."""
+
+from collections import Counter
+from math import ceil
+
+import pytest
+from kedro.pipeline import Pipeline, node
+from kedro.runner import ParallelRunner, SequentialRunner, ThreadRunner
+
+from benchmarks.recorder import recorder
+from tests.tracking import nodes
+from tests.tracking.conftest import Project
+
+PARAMS = 20  # of each node
+METRIC = {"type": "tracked.tracking.MlflowMetricDataset"}
+ARTIFACT = {
+    "type": "tracked.tracking.MlflowArtifactDataset",
+    "dataset": {"type": "json.JSONDataset", "filepath": "data/{n}.json"},
+}
+
+
+def pipeline(count: int, outputs: list[str]) -> Pipeline:
+    """So many nodes, each with parameters of its own and these outputs."""
+    return Pipeline(
+        [
+            node(
+                nodes.several,
+                [f"params:p{n}_{i}" for i in range(PARAMS)],
+                [f"{output}_{n}" for output in outputs],
+                name=f"n{n}",
+            )
+            for n in range(count)
+        ]
+    )
+
+
+def requests(
+    project: Project, server: str, count: int, outputs: list[str], runner: type
+) -> Counter[str]:
+    names = [f"p{n}_{i}" for n in range(count) for i in range(PARAMS)]
+    project.write("conf/base/parameters.yml", dict.fromkeys(names, 1))
+    catalog = {"a_{n}": METRIC, "b_{n}": METRIC, "file_{n}": ARTIFACT}
+    project.write("conf/base/catalog.yml", catalog)
+    with recorder(server) as seen:
+        project.mlflow_yml(f"server: {{mlflow_tracking_uri: '{seen.uri}'}}")
+        project.run(pipeline(count, outputs), runner=runner())
+    return seen.counts
+
+
+@pytest.mark.parametrize("runner", [SequentialRunner, ThreadRunner, ParallelRunner])
+@pytest.mark.parametrize("count", [1, 10])
+def test_run_of_parameters_costs_a_constant_whatever_the_runner(
+    project: Project, server: str, count: int, runner: type
+) -> None:
+    seen = requests(project, server, count, ["x", "y"], runner)
+    assert seen.total() <= 4 + ceil(count * PARAMS / 100), seen
+
+
+def test_a_hundred_nodes_cost_no_more_than_one(project: Project, server: str) -> None:
+    seen = requests(project, server, 100, ["x", "y"], SequentialRunner)
+    batches = seen.pop("POST /api/2.0/mlflow/runs/log-batch")
+    assert batches == 100 * PARAMS / 100
+    assert seen.total() <= 4, seen
+
+
+@pytest.mark.parametrize("count", [1, 10])
+def test_metrics_of_a_node_go_in_one_request(
+    project: Project, server: str, count: int
+) -> None:
+    seen = requests(project, server, count, ["a", "b"], SequentialRunner)
+    batches = seen.pop("POST /api/2.0/mlflow/runs/log-batch")
+    assert batches <= count + ceil(count * PARAMS / 100)
+    assert seen.total() <= 4, seen
+
+
+@pytest.mark.parametrize("count", [1, 10])
+def test_artifact_costs_its_upload(project: Project, server: str, count: int) -> None:
+    seen = requests(project, server, count, ["file", "x"], SequentialRunner)
+    uploads = {path for path in seen if path.startswith("PUT ")}
+    assert len(uploads) == count
+    others = seen.total() - sum(seen[path] for path in uploads)
+    assert others <= 4 + ceil(count * PARAMS / 100) + 2, seen  # and where they go
