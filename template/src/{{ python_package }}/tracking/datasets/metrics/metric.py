@@ -1,0 +1,107 @@
+"""One number."""
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from kedro.io import DatasetError
+
+from .base import NO_METRIC, MetricDataset
+from .points import history, number
+
+if TYPE_CHECKING:
+    from mlflow.entities import Metric
+
+
+class MlflowMetricDataset(MetricDataset):
+    """One number, logged as a metric.
+
+    Args:
+        key: the metric's name; None for the name in the catalog.
+        run_id: the run to log to and load from; None for the run under way.
+        load_args: ``step`` to load, instead of the last.
+        save_args: ``mode`` is ``overwrite`` (default), which keeps to the metric's last
+            step, 0 in a new run, or ``append``, which takes the step after it. ``step``
+            sets the step, ``timestamp`` the time in milliseconds since 1970.
+        metadata: anything; Kedro leaves it alone.
+
+    Raises:
+        DatasetError: an argument is none of these.
+
+    Example in the catalog::
+
+        accuracy:
+          type: <package>.tracking.MlflowMetricDataset
+
+    Example in Python::
+
+        import mlflow
+        from <package>.tracking import MlflowMetricDataset
+
+        accuracy = MlflowMetricDataset("accuracy", save_args={"mode": "append"})
+        with mlflow.start_run():
+            accuracy.save(0.8)
+            accuracy.save(0.9)
+            assert accuracy.load() == 0.9
+    """
+
+    def __init__(
+        self,
+        key: str | None = None,
+        run_id: str | None = None,
+        load_args: dict[str, Any] | None = None,
+        save_args: dict[str, Any] | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(key, run_id, load_args, save_args, metadata)
+        self._check_args({"step"}, {"mode", "step", "timestamp"})
+        self._mode = self._save_args.get("mode", "overwrite")
+        if self._mode not in ("overwrite", "append"):
+            raise DatasetError(
+                "save_args of MlflowMetricDataset: 'mode' is overwrite or append; "
+                f"found '{self._mode}'."
+            )
+
+    def save(self, data: float) -> None:
+        """Log the number: one request, and one for the last step unless it is given."""
+        from mlflow import MlflowClient
+
+        with self._active_run(self._metric) as run_id:
+            value = number(data)
+            step: int | None = self._save_args.get("step")
+            now = int(time.time() * 1000)
+            if step is None:
+                last = _last(history(run_id, self._metric))
+                if last is None:
+                    step = 0
+                elif self._mode == "append":
+                    step = last.step + 1
+                else:
+                    step = last.step
+                    now = max(now, last.timestamp + 1)  # MLflow shows the latest
+            timestamp: int = self._save_args.get("timestamp", now)
+            MlflowClient().log_metric(run_id, self._metric, value, timestamp, step)
+
+    def load(self) -> float:
+        """Give the metric's last value, or the last at ``step``.
+
+        Raises:
+            DatasetError: the run has no such metric or step.
+        """
+        value: float = self._read() if self._fetched is None else self._fetched
+        return value
+
+    def _read(self) -> float:
+        with self._active_run(self._metric) as run_id:
+            points = history(run_id, self._metric)
+            step = self._load_args.get("step")
+            last = _last([p for p in points if step is None or p.step == step])
+            if last is None:
+                steps = sorted({p.step for p in points})
+                raise LookupError(
+                    f"there is no step {step}, only {steps}" if steps else NO_METRIC
+                )
+            return last.value
+
+
+def _last(points: "list[Metric]") -> "Metric | None":
+    return max(points, key=lambda point: (point.step, point.timestamp), default=None)
