@@ -6,7 +6,7 @@ from typing import Any
 from kedro.io import AbstractDataset, CatalogProtocol, DatasetError, Version
 from kedro.io.core import parse_dataset_definition
 
-from .base import MlflowDataset, _replace
+from .base import MlflowDataset, replace
 from .files import Files
 
 
@@ -98,7 +98,7 @@ class MlflowArtifactDataset(MlflowDataset):
 
     def untrack(self, name: str, catalog: CatalogProtocol) -> None:
         """Leave the inner dataset alone in its place."""
-        _replace(catalog, name, self._dataset)
+        replace(catalog, name, self._dataset)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):

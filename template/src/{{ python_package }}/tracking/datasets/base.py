@@ -28,7 +28,7 @@ class MlflowDataset(AbstractDataset[Any, Any]):
 
     def untrack(self, name: str, catalog: CatalogProtocol) -> None:
         """Let an untracked run keep the data to itself, in memory."""
-        _replace(catalog, name, _in_memory(catalog, name))
+        replace(catalog, name, _in_memory(catalog, name))
 
     @property
     def is_stored(self) -> bool:
@@ -128,7 +128,8 @@ def _in_memory(catalog: CatalogProtocol, name: str) -> AbstractDataset:
     )
 
 
-def _replace(catalog: CatalogProtocol, name: str, dataset: AbstractDataset) -> None:
+def replace(catalog: CatalogProtocol, name: str, dataset: AbstractDataset) -> None:
+    """Put another dataset under a name of the catalog, without Kedro's warning."""
     logger = logging.getLogger("kedro.io.data_catalog")
     level = logger.level
     logger.setLevel(logging.ERROR)  # "Replacing dataset" is what is meant here

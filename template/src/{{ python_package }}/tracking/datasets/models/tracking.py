@@ -1,12 +1,29 @@
 """A model of a run."""
 
 import re
+import shutil
+import weakref
+from tempfile import mkdtemp
 from typing import Any
 
-from kedro.io import DatasetError
+from kedro.io import CatalogProtocol, DatasetError
 
-from ..base import MlflowDataset
+from ..base import MlflowDataset, replace
 from .flavor import Flavor
+from .local import MlflowModelLocalFileSystemDataset
+
+_OF_LOG_MODEL = {  # arguments that ``mlflow.pyfunc.save_model`` does not have
+    "name",
+    "artifact_path",
+    "registered_model_name",
+    "await_registration_for",
+    "params",
+    "tags",
+    "model_type",
+    "step",
+    "model_id",
+    "prompts",
+}
 
 
 class MlflowModelTrackingDataset(MlflowDataset):
@@ -86,6 +103,26 @@ class MlflowModelTrackingDataset(MlflowDataset):
         with self._active_run(self._model) as run_id:
             uri = self._fetched or f"runs:/{run_id}/{self._model}"
             return self._flavor.load(uri, self._load_args)
+
+    def untrack(self, name: str, catalog: CatalogProtocol) -> None:
+        """Let an untracked run keep the model to itself.
+
+        It stays in memory, unless MLflow loads another thing than it saves, as
+        ``mlflow.pyfunc`` does: that goes through a folder that lives with the catalog.
+        """
+        if self._flavor.module != "mlflow.pyfunc":
+            super().untrack(name, catalog)
+            return
+        folder = mkdtemp(prefix="kedro-mlflow-")
+        weakref.finalize(catalog, shutil.rmtree, folder, ignore_errors=True)
+        local = MlflowModelLocalFileSystemDataset(
+            f"{folder}/model",
+            self._flavor.module,
+            self._flavor.pyfunc_workflow,
+            self._load_args,
+            {k: v for k, v in self._save_args.items() if k not in _OF_LOG_MODEL},
+        )
+        replace(catalog, name, local)
 
     @property
     def is_stored(self) -> bool:
