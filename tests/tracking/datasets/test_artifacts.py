@@ -12,10 +12,10 @@ import pytest
 from kedro.io import DataCatalog, DatasetError
 from kedro.pipeline import Pipeline, node
 from mlflow import MlflowClient
+from tracking import MlflowArtifactDataset
 
 from tests.tracking.conftest import Project
 from tests.tracking.datasets.conftest import artifacts
-from tracking import MlflowArtifactDataset
 
 JSON = {"type": "json.JSONDataset", "filepath": "data/new/folder/note.json"}
 PARTS = {
@@ -150,8 +150,9 @@ def test_run_id_loads_partitions_and_versions(run_id: str) -> None:
     versioned = {**JSON, "versioned": True}
     MlflowArtifactDataset(versioned).save(1)
     MlflowArtifactDataset(PARTS).save({"a": 1, "deep/b": 2})
-    parts = MlflowArtifactDataset(PARTS, run_id).load()
-    assert {name: load() for name, load in parts.items()} == {"a": 1, "deep/b": 2}
+    parts = MlflowArtifactDataset(PARTS, run_id)
+    loaded = {name: load() for name, load in parts.load().items()}
+    assert loaded == {"a": 1, "deep/b": 2}
     assert MlflowArtifactDataset(versioned, run_id).load() == 1
 
 
@@ -188,8 +189,9 @@ def test_incremental_dataset_is_confirmed(run_id: str) -> None:
     dataset = MlflowArtifactDataset(config)
     dataset.save({"2026-01": 1})
     assert list(dataset.load()) == ["2026-01"]
+    assert not Path("parts/CHECKPOINT").exists()
     dataset.confirm()
-    assert list(dataset.load()) == []
+    assert Path("parts/CHECKPOINT").exists()
 
 
 def count(a: int) -> int:

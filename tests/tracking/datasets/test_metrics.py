@@ -8,7 +8,6 @@ import pytest
 from kedro.io import DatasetError
 from mlflow import MlflowClient
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-
 from tracking import (
     MlflowMetricDataset,
     MlflowMetricHistoryDataset,

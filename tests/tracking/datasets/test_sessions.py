@@ -134,5 +134,3 @@ def written(project: Project) -> list[object]:
         [(v.name, v.version) for v in client.search_model_versions()],
         sorted(p for p in (project.path / "mlruns").rglob("*") if p.is_file()),
     ]
-
-

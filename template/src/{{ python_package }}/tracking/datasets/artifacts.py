@@ -90,7 +90,10 @@ class MlflowArtifactDataset(MlflowDataset):
                 client.log_artifact(run_id, str(path), _within(to))
 
     def load(self) -> Any:
-        """Load what the inner dataset has saved, or the artifact of the given run."""
+        """Load what the inner dataset has saved, or the artifact of the given run.
+
+        What it loads lazily, such as partitions, is there as long as this dataset is.
+        """
         if self._run_id is None:
             return self._dataset.load()
         path = self._fetched or self._read()

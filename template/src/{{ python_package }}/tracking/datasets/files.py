@@ -10,6 +10,7 @@ from typing import Any
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 from kedro.io import DatasetError, Version
+from kedro.io.core import get_protocol_and_path
 
 
 class Files:
@@ -36,7 +37,10 @@ class Files:
         self._fs_args: dict[str, Any] = config.get("fs_args") or {}
         options = {k: v for k, v in self._fs_args.items() if not _is_for_open(k)}
         options.update(config.get("credentials") or {})
-        self._fs, root = fsspec.url_to_fs(str(config[self._key]), **options)
+        url = str(config[self._key])
+        if self._key == "filepath":  # which Kedro's datasets read in their own way
+            url = "://".join(get_protocol_and_path(url, config.get("version")))
+        self._fs, root = fsspec.url_to_fs(url, **options)
         self._root: str = root.rstrip("/")
         self.name = posixpath.basename(self._root)
 

@@ -7,8 +7,6 @@ from kedro.io import DatasetError
 from ..base import MlflowDataset
 from .points import history
 
-NO_METRIC = "there is no such metric"
-
 
 class MetricDataset(MlflowDataset):
     """A dataset of one metric, whose name is its key or else its name in the catalog."""

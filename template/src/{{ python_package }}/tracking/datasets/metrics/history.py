@@ -5,8 +5,8 @@ from typing import Any
 
 from kedro.io import DatasetError
 
-from .base import NO_METRIC, MetricDataset
-from .points import Point, form_of, history, log, metrics, number, point
+from .base import MetricDataset
+from .points import Point, form_of, history, log, metrics, missing, number, point
 
 _MODES = ("list", "dict", "history")
 
@@ -98,7 +98,7 @@ class MlflowMetricHistoryDataset(MetricDataset):
                 mode = form_of(tags, self._metric) or "list"
             points = history(run_id, self._metric)
             if not points:
-                raise LookupError(NO_METRIC)
+                raise missing(run_id)
             return mode, [(p.step, p.value, p.timestamp) for p in points]
 
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from kedro.io import DatasetError
 
-from .base import NO_METRIC, MetricDataset
-from .points import history, number
+from .base import MetricDataset
+from .points import history, missing, number
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric
@@ -95,11 +95,11 @@ class MlflowMetricDataset(MetricDataset):
             points = history(run_id, self._metric)
             step = self._load_args.get("step")
             last = _last([p for p in points if step is None or p.step == step])
+            if not points:
+                raise missing(run_id)
             if last is None:
                 steps = sorted({p.step for p in points})
-                raise LookupError(
-                    f"there is no step {step}, only {steps}" if steps else NO_METRIC
-                )
+                raise LookupError(f"there is no step {step}, only {steps}")
             return last.value
 
 

@@ -85,6 +85,18 @@ def history(run_id: str, key: str) -> "list[Metric]":
     return sorted(points, key=lambda point: (point.timestamp, point.step))
 
 
+def missing(run_id: str) -> LookupError:
+    """Give the error of a metric that is not there.
+
+    Raises:
+        MlflowException: the run is not there either, which its history does not tell.
+    """
+    from mlflow import MlflowClient
+
+    MlflowClient().get_run(run_id)
+    return LookupError("there is no such metric")
+
+
 def form_of(tags: Mapping[str, str], tag: str) -> str | None:
     """Give the form in which a dataset of a run was saved, as far as it is known."""
     return tags.get(_tag(tag))
