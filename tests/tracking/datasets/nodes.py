@@ -60,3 +60,16 @@ def check(  # noqa: PLR0917
         assert round(regression.predict([[3.0]])[0]) == 3
     assert rule.predict([3]) == [4]
     return "all is well"
+
+
+def compare(
+    report: Any, accuracy: Any, loss: Any, training: Any, classifier: Any, newest: Any
+) -> tuple[float, str]:
+    """Load what an earlier run has saved."""
+    assert report == {"a": 1}
+    assert accuracy == 0.5
+    assert loss == {10: 0.5, 0: 0.75, 20: 1.0}
+    assert training == {"loss": 0.25, "accuracy": 0.5}
+    for regression in (classifier, newest):
+        assert round(regression.predict([[3.0]])[0]) == 3
+    return 9.0, "compared"
