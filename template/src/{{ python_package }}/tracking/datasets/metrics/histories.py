@@ -98,11 +98,10 @@ class MlflowMetricsHistoryDataset(MlflowDataset):
         prefix = self._metrics_prefix
         with self._active_run(self._pattern) as run_id:
             data = MlflowClient().get_run(run_id).data
-            histories: dict[str, list[Point]] = {}
-            for key, name in self._names(data.metrics).items():
-                points = history(run_id, key)
-                histories[name] = [(p.step, p.value, p.timestamp) for p in points]
-            return form_of(data.tags, prefix), histories
+            return form_of(data.tags, prefix), {
+                name: history(run_id, key)
+                for key, name in self._names(data.metrics).items()
+            }
 
     def _exists(self) -> bool:
         import mlflow
@@ -124,16 +123,16 @@ def _points(name: str, value: Any) -> tuple[str, list[Point]]:
         if isinstance(value, (list, tuple)):
             if value and all(isinstance(item, Mapping) for item in value):
                 return "points", [point(item, step) for step, item in enumerate(value)]
-            return "numbers", [(step, number(v), None) for step, v in enumerate(value)]
-        return "number", [(0, number(value), None)]
+            return "numbers", [Point(step, number(v)) for step, v in enumerate(value)]
+        return "number", [Point(0, number(value))]
     except TypeError as error:
         raise TypeError(f"'{name}': {error}") from None
 
 
 def _value(form: str | None, points: list[Point]) -> Any:
     if form == "number" and len(points) == 1:
-        return points[0][1]
+        return points[0].value
     if form == "numbers":
-        return [value for _, value, _ in points]
-    mappings = [{"step": step, "value": value} for step, value, _ in points]
+        return [point.value for point in points]
+    mappings = [{"step": point.step, "value": point.value} for point in points]
     return mappings if form == "points" or len(points) > 1 else mappings[0]

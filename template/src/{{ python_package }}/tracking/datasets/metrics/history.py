@@ -80,13 +80,10 @@ class MlflowMetricHistoryDataset(MetricDataset):
         """
         mode, points = self._fetched or self._read()
         if mode == "dict":
-            return {step: value for step, value, _ in points}
+            return {point.step: point.value for point in points}
         if mode == "history":
-            return [
-                {"step": step, "value": value, "timestamp": timestamp}
-                for step, value, timestamp in points
-            ]
-        return [value for _, value, _ in points]
+            return [point._asdict() for point in points]
+        return [point.value for point in points]
 
     def _read(self) -> tuple[str, list[Point]]:
         from mlflow import MlflowClient
@@ -99,12 +96,12 @@ class MlflowMetricHistoryDataset(MetricDataset):
             points = history(run_id, self._metric)
             if not points:
                 raise missing(run_id)
-            return mode, [(p.step, p.value, p.timestamp) for p in points]
+            return mode, points
 
 
 def _points(data: Iterable[Any]) -> tuple[str, list[Point]]:
     if isinstance(data, Mapping):
-        return "dict", [(int(step), number(v), None) for step, v in data.items()]
+        return "dict", [Point(int(step), number(v)) for step, v in data.items()]
     if isinstance(data, (str, bytes)) or not isinstance(data, Iterable):
         raise TypeError(
             "The history of a metric is a list of numbers, a mapping of step to number "
@@ -113,4 +110,4 @@ def _points(data: Iterable[Any]) -> tuple[str, list[Point]]:
     items = list(data)
     if items and all(isinstance(item, Mapping) for item in items):
         return "history", [point(item, step) for step, item in enumerate(items)]
-    return "list", [(step, number(item), None) for step, item in enumerate(items)]
+    return "list", [Point(step, number(item)) for step, item in enumerate(items)]

@@ -1,15 +1,12 @@
 """One number."""
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kedro.io import DatasetError
 
 from .base import MetricDataset
-from .points import history, missing, number
-
-if TYPE_CHECKING:
-    from mlflow.entities import Metric
+from .points import Point, history, missing, number
 
 
 class MlflowMetricDataset(MetricDataset):
@@ -77,7 +74,7 @@ class MlflowMetricDataset(MetricDataset):
                     step = last.step + 1
                 else:
                     step = last.step
-                    now = max(now, last.timestamp + 1)  # MLflow shows the latest
+                    now = max(now, (last.timestamp or 0) + 1)  # MLflow shows the latest
             timestamp: int = self._save_args.get("timestamp", now)
             MlflowClient().log_metric(run_id, self._metric, value, timestamp, step)
 
@@ -103,5 +100,5 @@ class MlflowMetricDataset(MetricDataset):
             return last.value
 
 
-def _last(points: "list[Metric]") -> "Metric | None":
+def _last(points: list[Point]) -> Point | None:
     return max(points, key=lambda point: (point.step, point.timestamp), default=None)

@@ -2,12 +2,18 @@
 
 import time
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric
 
-Point: TypeAlias = "tuple[int, float, int | None]"  # step, value, time in milliseconds
+
+class Point(NamedTuple):
+    """One point: its step, its value, its time in milliseconds since 1970."""
+
+    step: int
+    value: float
+    timestamp: int | None = None
 
 
 def number(value: Any) -> float:
@@ -39,7 +45,8 @@ def point(data: Mapping[str, Any], step: int) -> Point:
             "A point of a metric is a mapping with 'value', 'step' and 'timestamp'; "
             f"found the keys {list(data)}."
         )
-    return int(data.get("step", step)), number(data["value"]), data.get("timestamp")
+    value, timestamp = number(data["value"]), data.get("timestamp")
+    return Point(int(data.get("step", step)), value, timestamp)
 
 
 def metrics(key: str, points: Iterable[Point]) -> "list[Metric]":
@@ -77,11 +84,12 @@ def log(run_id: str, metrics: "list[Metric]", tag: str, form: str | None) -> Non
     MlflowClient().log_batch(run_id, metrics, tags=tags)
 
 
-def history(run_id: str, key: str) -> "list[Metric]":
+def history(run_id: str, key: str) -> list[Point]:
     """Give a metric's points, in the order in which they were saved."""
     from mlflow import MlflowClient
 
-    points = MlflowClient().get_metric_history(run_id, key)
+    found = MlflowClient().get_metric_history(run_id, key)
+    points = [Point(metric.step, metric.value, metric.timestamp) for metric in found]
     return sorted(points, key=lambda point: (point.timestamp, point.step))
 
 

@@ -1,17 +1,15 @@
 """What a model needs to run, without MLflow's inference of it."""
 
 import sys
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
 from kedro.utils import find_kedro_project
 from packaging.requirements import Requirement
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+# tomli is a requirement of Kedro's on Python 3.10.
+tomllib = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
 
 
 def with_requirements(save_args: dict[str, Any]) -> dict[str, Any]:
