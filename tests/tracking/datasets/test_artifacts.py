@@ -8,8 +8,9 @@ from typing import Any
 import fsspec
 import matplotlib.pyplot as plt
 import mlflow
+import pandas as pd
 import pytest
-from kedro.io import DataCatalog, DatasetError
+from kedro.io import AbstractDataset, DataCatalog, DatasetError
 from kedro.pipeline import Pipeline, node
 from mlflow import MlflowClient
 from tracking import MlflowArtifactDataset
@@ -126,6 +127,36 @@ def test_credentials_reach_the_inner_dataset_and_are_not_shown() -> None:
         MlflowArtifactDataset({"credentials": {"token": "hidden"}})
     assert "'type'" in str(error.value)
     assert "hidden" not in str(error.value)
+
+
+def test_run_id_loads_without_the_credentials_of_elsewhere(run_id: str) -> None:
+    config = {"type": "pandas.CSVDataset", "filepath": "memory://bucket/table.csv"}
+    args = {"dataset": config, "credentials": {"token": "hidden"}}
+    MlflowArtifactDataset(**args).save(pd.DataFrame({"a": [1]}))
+    assert MlflowArtifactDataset(**args, run_id=run_id).load()["a"].tolist() == [1]
+    fsspec.filesystem("memory").store.clear()
+
+
+class Plain(AbstractDataset[str, str]):
+    """A dataset that makes no folders."""
+
+    def __init__(self, filepath: str) -> None:
+        self.path = Path(filepath)
+
+    def save(self, data: str) -> None:
+        self.path.write_text(data)
+
+    def load(self) -> str:
+        return self.path.read_text()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"path": self.path}
+
+
+def test_parent_folders_are_made_for_any_dataset(run_id: str) -> None:
+    config = {"type": Plain, "filepath": "deep/er/note.txt"}
+    MlflowArtifactDataset(config).save("text")
+    assert MlflowArtifactDataset(config, run_id).load() == "text"
 
 
 @pytest.mark.parametrize("root", ["data", "memory://bucket"])
