@@ -4,11 +4,15 @@ import os
 
 import mlflow
 import pytest
+from kedro.pipeline import Pipeline, node
 from kedro.runner import ParallelRunner, SequentialRunner, ThreadRunner
 from mlflow import MlflowClient
+from mlflow.store.tracking import GET_METRIC_HISTORY_MAX_RESULTS
 from sklearn.linear_model import LinearRegression
+from tracking import MlflowMetricHistoryDataset
 
 from tests.tracking.conftest import Project
+from tests.tracking.datasets import nodes
 from tests.tracking.datasets.conftest import ALL_SEVEN, artifacts, documented_catalog
 
 RUNNERS = [SequentialRunner, ThreadRunner, ParallelRunner]
@@ -134,3 +138,42 @@ def written(project: Project) -> list[object]:
         [(v.name, v.version) for v in client.search_model_versions()],
         sorted(p for p in (project.path / "mlruns").rglob("*") if p.is_file()),
     ]
+
+
+def test_asynchronous_saves_and_loads_are_of_the_run(project: Project) -> None:
+    with pytest.MonkeyPatch.context() as elsewhere:
+        elsewhere.setenv("MLFLOW_TRACKING_URI", project.store)
+        register_champion(project.store, project)
+    project.run(ALL_SEVEN, runner=SequentialRunner(is_async=True))
+    assert len(project.runs()[-1].data.metrics) == 5
+    assert "all is well" in (project.path / "data/verdict.json").read_text()
+
+
+@pytest.mark.parametrize("disabled", [False, True])
+def test_cached_dataset_is_of_the_run_too(project: Project, disabled: bool) -> None:
+    if disabled:
+        project.mlflow_yml("tracking: {disable_tracking: {pipelines: [__default__]}}")
+    metric = {"type": "tracked.tracking.MlflowMetricDataset"}
+    cached = {"type": "CachedDataset", "dataset": metric}
+    project.write("conf/base/catalog.yml", {"cached_{name}": cached})
+    project.run(
+        Pipeline(
+            [
+                node(nodes.accuracy, "params:a", "cached_one", name="one"),
+                node(nodes.accuracy, "cached_one", "two", name="two"),
+            ]
+        )
+    )
+    metrics = [run.data.metrics for run in project.runs()]
+    assert metrics == ([] if disabled else [{"cached_one": 0.5}])
+
+
+def test_history_of_more_than_a_page_comes_back_whole(
+    server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+    data = [float(number % 7) for number in range(GET_METRIC_HISTORY_MAX_RESULTS + 1)]
+    with mlflow.start_run():
+        dataset = MlflowMetricHistoryDataset("long")
+        dataset.save(data)
+        assert dataset.load() == data

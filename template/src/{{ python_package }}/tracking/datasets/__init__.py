@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
-from kedro.io import CatalogProtocol
+from kedro.io import CachedDataset, CatalogProtocol
 from kedro.pipeline import Pipeline
 
 from .base import MlflowDataset
@@ -53,7 +53,11 @@ def untrack(
 def _mlflow_datasets(
     pipeline: Pipeline, catalog: CatalogProtocol
 ) -> list[tuple[str, MlflowDataset]]:
-    datasets = [
-        (name, catalog.get(name)) for name in pipeline.datasets() if name in catalog
-    ]
-    return [(name, ds) for name, ds in datasets if isinstance(ds, MlflowDataset)]
+    found = []
+    for name in pipeline.datasets():
+        dataset = catalog.get(name) if name in catalog else None
+        if isinstance(dataset, CachedDataset):
+            dataset = dataset._dataset  # private, seen in Kedro 1.2 to 1.7
+        if isinstance(dataset, MlflowDataset):
+            found.append((name, dataset))
+    return found
