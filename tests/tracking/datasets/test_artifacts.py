@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 import mlflow
 import pandas as pd
 import pytest
-from kedro.io import AbstractDataset, DataCatalog, DatasetError
+from kedro.io import AbstractDataset, DataCatalog, DatasetError, SharedMemoryDataCatalog
 from kedro.pipeline import Pipeline, node
 from mlflow import MlflowClient
 from tracking import MlflowArtifactDataset
@@ -246,3 +246,14 @@ def test_dataset_factory_names_the_artifact(project: Project) -> None:
         project.only_run().info.run_id
     )
     assert folder.path == "my"
+
+
+class OneProcess(Plain):
+    _SINGLE_PROCESS = True
+
+
+def test_dataset_for_one_process_is_kept_from_others() -> None:
+    dataset = MlflowArtifactDataset({"type": OneProcess, "filepath": "x"})
+    catalog = SharedMemoryDataCatalog({"x": dataset})
+    with pytest.raises(AttributeError, match="cannot be used with multiprocessing"):
+        catalog.validate_catalog()

@@ -73,6 +73,7 @@ class MlflowArtifactDataset(MlflowDataset):
         kind, arguments = parse_dataset_definition(config, *(version or ()))
         self._files = Files(arguments)
         self._dataset: AbstractDataset = kind(**arguments)
+        self._SINGLE_PROCESS = getattr(kind, "_SINGLE_PROCESS", False)  # asked by Kedro
         self._run_id = run_id
         self._artifact_path = artifact_path
         self.metadata = metadata

@@ -101,14 +101,10 @@ class MlflowDataset(AbstractDataset[Any, Any]):
         """Give the local path of an artifact or model, good until ``release``."""
         from mlflow.artifacts import download_artifacts
 
-        with self._explained(uri):
-            return download_artifacts(uri, dst_path=self._download_folder())
-
-    def _download_folder(self) -> str:
-        """Give a new folder that is there until Kedro releases the dataset."""
         folder = TemporaryDirectory(prefix="kedro-mlflow-")
         self._downloads = (*self._downloads, folder)
-        return folder.name
+        with self._explained(uri):
+            return download_artifacts(uri, dst_path=folder.name)
 
     def _release(self) -> None:
         if self._fetched is None:
