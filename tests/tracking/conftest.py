@@ -1,11 +1,16 @@
 """A project to run in this process, on a real store."""
 
 import importlib
+import os
 import shutil
+import socket
+import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import mlflow
 import pytest
@@ -88,6 +93,42 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("store")
     create_local_store(f"sqlite:///{folder.as_posix()}/mlflow.db", folder)
     return folder / "mlflow.db"
+
+
+@pytest.fixture(scope="session")
+def server(
+    tmp_path_factory: pytest.TempPathFactory, empty_store: Path
+) -> Iterator[str]:
+    """The address of an MLflow server that proxies artifacts."""
+    folder = tmp_path_factory.mktemp("server")
+    shutil.copy(empty_store, folder / "mlflow.db")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--serve-artifacts"]
+    command += ["--backend-store-uri", f"sqlite:///{folder.as_posix()}/mlflow.db"]
+    command += ["--artifacts-destination", str(folder / "artifacts")]
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+        stdout=(folder / "log.txt").open("w"),
+        stderr=subprocess.STDOUT,
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(600):
+            try:
+                urlopen(f"{address}/health").close()
+                break
+            except OSError:
+                assert process.poll() is None, (folder / "log.txt").read_text()
+                time.sleep(0.1)
+        yield address
+    finally:
+        process.terminate()
+        process.wait(30)
 
 
 @pytest.fixture

@@ -44,9 +44,9 @@ class MlflowHook:
         if left := getattr(self._thread, "run", None):
             left.fail()  # a SystemExit that Kedro has no hook for
         if is_disabled(context.mlflow, run_params):
-            from .untracked import UntrackedRun
+            from .untracked import UntrackedRun, server_to_read
 
-            untrack(pipeline, catalog)
+            untrack(pipeline, catalog, lambda: server_to_read(context))
             setattr(catalog, _TRACKED_RUN, UntrackedRun())
             return
         from .params import pipeline_params

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from .errors import TrackingError
 
 if TYPE_CHECKING:
-    from mlflow.entities import Metric
+    from mlflow.entities import Metric, RunTag
 
 
 class PendingMetrics:
@@ -23,21 +23,24 @@ class PendingMetrics:
     def __init__(self, run_id: str) -> None:
         self._run_id = run_id
         self._metrics: list[Metric] = []
-        self._due = 0  # so many of them may go
+        self._under_way: list[Metric] = []
+        self._tags: list[RunTag] = []
+        self._due = 0  # so many of the metrics may go
         self._lost: dict[str, str] = {}
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
-    def add(self, metrics: "Iterable[Metric]") -> None:
-        """Take metrics, to be sent later."""
+    def add(self, metrics: "Iterable[Metric]", tags: "Iterable[RunTag]" = ()) -> None:
+        """Take metrics, and tags that belong to them, to be sent later."""
         with self._changed:
             self._metrics += metrics
+            self._tags += tags
 
     def send(self) -> None:
         """Send what is there, in a thread of its own; returns at once."""
         with self._changed:
             self._due = len(self._metrics)
-            if self._due and self._thread is None:
+            if (self._due or self._tags) and self._thread is None:
                 self._thread = threading.Thread(
                     target=self._work, name="mlflow-metrics", daemon=True
                 )
@@ -54,9 +57,9 @@ class PendingMetrics:
         """
         self.send()
         with self._changed:
-            if not self._changed.wait_for(lambda: not self._metrics, timeout):
-                names = {metric.key for metric in self._metrics}
-                self._lost |= dict.fromkeys(names, "the server does not answer in time")
+            if not self._changed.wait_for(lambda: self._thread is None, timeout):
+                waiting = [*self._under_way, *self._metrics]
+                self._lose(waiting, "The server does not answer in time.")
             lost, self._lost = self._lost, {}
         if lost:
             names = ", ".join(f"'{name}'" for name in sorted(lost))
@@ -68,22 +71,26 @@ class PendingMetrics:
         from mlflow.utils.validation import MAX_METRICS_PER_BATCH
 
         client = MlflowClient()
-        while batch := self._batch(MAX_METRICS_PER_BATCH):
-            error = ""
-            if not self._lost:  # a server that was found gone is asked no more
-                try:
-                    client.log_batch(self._run_id, batch)
-                except Exception as failure:
-                    error = str(failure)
-            with self._changed:
-                if self._lost or error:
-                    self._lost |= {metric.key: error for metric in batch}
-                del self._metrics[: len(batch)]
-                self._due -= len(batch)
-                self._changed.notify_all()
+        while any(entries := self._next(MAX_METRICS_PER_BATCH)):
+            metrics, tags = entries
+            if self._lost:  # a server that was found gone is asked no more
+                self._lose(metrics, "")
+                continue
+            try:
+                client.log_batch(self._run_id, metrics, tags=tags, synchronous=True)
+            except Exception as error:
+                self._lose(metrics, str(error))
 
-    def _batch(self, size: int) -> "list[Metric]":
+    def _next(self, size: int) -> "tuple[list[Metric], list[RunTag]]":
         with self._changed:
-            if not self._due:
+            size = min(size, self._due)
+            self._under_way, self._metrics = self._metrics[:size], self._metrics[size:]
+            self._due -= size
+            tags, self._tags = self._tags, []
+            if not (self._under_way or tags):
                 self._thread = None
-            return self._metrics[: min(self._due, size)]
+                self._changed.notify_all()
+            return self._under_way, tags
+
+    def _lose(self, metrics: "list[Metric]", reason: str) -> None:
+        self._lost |= {metric.key: reason for metric in metrics}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from kedro.framework.context import KedroContext
 
 from .config import KedroMlflowConfig, TrackingOptions, environment, where
+from .credentials import Loan
 from .errors import TrackingError
 from .experiment import experiment_id
 from .params import Params
@@ -26,7 +27,7 @@ from .tags import run_tags
 
 if TYPE_CHECKING:
     from mlflow import ActiveRun
-    from mlflow.entities import Metric, Run
+    from mlflow.entities import Metric, Run, RunTag
 
 _logger = logging.getLogger(__name__)
 
@@ -45,6 +46,7 @@ class Attachment:
             the worker's pipe and are shown nowhere.
         owner: id of the process that started the run.
         nested: whether nodes may open runs below it.
+        fresh: whether it had nothing in it when the Kedro run began.
         pending: metrics under way, in the process that started the run.
     """
 
@@ -52,6 +54,7 @@ class Attachment:
     variables: Mapping[str, str]
     owner: int
     nested: bool
+    fresh: bool
     pending: PendingMetrics | None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -75,14 +78,15 @@ class Attachment:
         if not self.nested:
             _set_active_runs(_WithoutSubRuns(stack))
 
-    def log_metrics(self, metrics: "list[Metric]") -> None:
+    def log_metrics(self, metrics: "list[Metric]", tags: "list[RunTag]") -> None:
         """Log metrics: at once in a worker process, else while nodes compute."""
         if self.pending:
-            self.pending.add(metrics)
+            self.pending.add(metrics, tags)
         else:
             from mlflow import MlflowClient
 
-            MlflowClient().log_batch(self.run.info.run_id, metrics, synchronous=True)
+            run_id = self.run.info.run_id
+            MlflowClient().log_batch(run_id, metrics, tags=tags, synchronous=True)
 
     def flush(self) -> None:
         """Wait until all metrics are there, before they are read."""
@@ -112,7 +116,12 @@ class TrackedRun:
         variables = server.variables if server else {}
         self._pending = PendingMetrics(self.run_id)
         self.attachment = Attachment(
-            run, variables, os.getpid(), options.run.nested, self._pending
+            run,
+            variables,
+            owner=os.getpid(),
+            nested=options.run.nested,
+            fresh=bool(server and not options.run.id),
+            pending=self._pending,
         )
         self._name = run.info.run_name or self.run_id
         self._server = server
@@ -250,16 +259,21 @@ class TrackedRun:
     def _close(self, server: Server, status: str) -> None:
         import mlflow
 
+        # MLflow would ask for the run once more to print its address, as is done below.
+        quiet = Loan({"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"})
         try:
             self._take_open_runs()
             _set_active_runs([*_active_runs(), *self._open])
-            with server.answering(patient=True):
+            with quiet, server.answering(patient=True):
                 for _ in self._open:
                     mlflow.end_run(status)
         finally:
             server.give_back()
         seconds = time.monotonic() - self._started
-        _logger.info("MLflow run '%s': %s after %.1f s", self._name, status, seconds)
+        page = server.page(self.attachment.run.info)
+        _logger.info(
+            "MLflow run '%s': %s after %.1f s, %s", self._name, status, seconds, page
+        )
 
     def notice(self, error: Exception) -> None:
         """Look at a node's error: a server that it found gone is not waited for again."""

@@ -4,6 +4,7 @@ import re
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from kedro.framework.context import KedroContext
@@ -13,6 +14,9 @@ from .config import ServerOptions, environment, where
 from .credentials import Loan, credential_variables
 from .errors import TrackingError
 from .patience import SECONDS, impatient
+
+if TYPE_CHECKING:
+    from mlflow.entities import RunInfo
 
 _PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 
@@ -58,6 +62,15 @@ class Server:
             provider = auth.register(options.request_header_provider, context)
             stack.callback(auth.unregister, provider)
             self._surroundings = stack.pop_all()
+
+    def page(self, run: "RunInfo") -> str:
+        """Give the address of a run's page, or the command that opens it."""
+        if self.uri.startswith(("http:", "https:")):
+            address = self.shown_uri.rstrip("/")
+            return f"{address}/#/experiments/{run.experiment_id}/runs/{run.run_id}"
+        env = environment(self._context)
+        default = getattr(self._context.config_loader, "default_run_env", None)
+        return "kedro mlflow ui" + ("" if env == default else f" --env {env}")
 
     def lend(self, variables: Mapping[str, str], exclusive: bool = False) -> None:
         """Set environment variables until ``give_back``."""

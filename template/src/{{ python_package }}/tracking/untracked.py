@@ -6,8 +6,12 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from kedro.framework.context import KedroContext
 
 from .credentials import Loan
 
@@ -24,11 +28,7 @@ class UntrackedRun:
 
     def __init__(self) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="kedro-mlflow-untracked-"))
-        self._joined = (
-            "MLFLOW_RUN_ID" in os.environ
-            or Loan.is_exclusive("MLFLOW_TRACKING_URI")
-            or _active_run() is not None
-        )
+        self._joined = _is_joined()
         uri = (self._folder / "store").as_uri()  # which MLflow makes when it is used
         variables = {
             "MLFLOW_TRACKING_URI": uri,
@@ -70,6 +70,34 @@ class UntrackedRun:
     def fail(self) -> None:
         """As at any end."""
         self.end("FAILED")
+
+
+@contextmanager
+def server_to_read(context: KedroContext) -> Iterator[None]:
+    """Reach the server ahead of an untracked run, which reads some of its inputs there.
+
+    Raises:
+        TrackingError: ``mlflow.yml`` or ``credentials.yml`` cannot be followed.
+    """
+    if _is_joined():
+        yield
+        return
+    from .server import Server
+
+    server = Server(context.mlflow.server, context)  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        server.give_back()
+
+
+def _is_joined() -> bool:
+    """Whether there is another run, whose server is in use."""
+    return (
+        "MLFLOW_RUN_ID" in os.environ
+        or Loan.is_exclusive("MLFLOW_TRACKING_URI")
+        or _active_run() is not None
+    )
 
 
 def _active_run() -> Any | None:

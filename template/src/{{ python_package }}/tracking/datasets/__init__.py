@@ -1,8 +1,10 @@
 """The catalog's MLflow datasets, and how a run takes hold of them."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
-from kedro.io import CatalogProtocol
+from kedro.io import CachedDataset, CatalogProtocol
 from kedro.pipeline import Pipeline
 
 from .base import MlflowDataset
@@ -19,16 +21,43 @@ def bind(
         dataset.bind(name, attachment)
 
 
-def untrack(pipeline: Pipeline, catalog: CatalogProtocol) -> None:
-    """Put what a pipeline needs without MLflow in the place of its MLflow datasets."""
+def untrack(
+    pipeline: Pipeline,
+    catalog: CatalogProtocol,
+    server: Callable[[], AbstractContextManager[object]],
+) -> None:
+    """Put what a pipeline needs without MLflow in the place of its MLflow datasets.
+
+    Args:
+        pipeline: the pipeline that runs.
+        catalog: its catalog, which is changed.
+        server: the server, from which inputs that MLflow keeps are fetched beforehand;
+            it is not called where there are none.
+
+    Raises:
+        DatasetError: such an input is not there.
+    """
+    inputs = pipeline.inputs()
+    stored = []
     for name, dataset in _mlflow_datasets(pipeline, catalog):
-        dataset.untrack(name, catalog)
+        if dataset.is_stored and name in inputs:
+            stored.append((name, dataset))
+        else:
+            dataset.untrack(name, catalog)
+    if stored:
+        with server():
+            for name, dataset in stored:
+                dataset.fetch(name)
 
 
 def _mlflow_datasets(
     pipeline: Pipeline, catalog: CatalogProtocol
 ) -> list[tuple[str, MlflowDataset]]:
-    datasets = [
-        (name, catalog.get(name)) for name in pipeline.datasets() if name in catalog
-    ]
-    return [(name, ds) for name, ds in datasets if isinstance(ds, MlflowDataset)]
+    found = []
+    for name in pipeline.datasets():
+        dataset = catalog.get(name) if name in catalog else None
+        if isinstance(dataset, CachedDataset):
+            dataset = dataset._dataset  # private, seen in Kedro 1.2 to 1.7
+        if isinstance(dataset, MlflowDataset):
+            found.append((name, dataset))
+    return found

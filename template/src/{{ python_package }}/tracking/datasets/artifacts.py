@@ -1,84 +1,133 @@
-"""Files of a run: any dataset of the catalog whose file is also an MLflow artifact."""
+"""Files of a run: any dataset of the catalog whose files are also MLflow artifacts."""
 
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import Any
 
-from kedro.io import AbstractDataset, AbstractVersionedDataset, CatalogProtocol
+from kedro.io import AbstractDataset, CatalogProtocol, DatasetError, Version
 from kedro.io.core import parse_dataset_definition
 
-from .base import MlflowDataset, _replace
+from .base import MlflowDataset, replace
+from .files import Files
 
 
 class MlflowArtifactDataset(MlflowDataset):
-    """Saves with another dataset, then logs what it saved as an artifact of the run.
+    """Saves with another dataset, then logs what it saved as artifacts of the run.
+
+    A file keeps its name. A folder keeps its name too, and of its files those are logged
+    that this save has written: the partitions of the saved mapping, or what is new or
+    has changed. A version is logged under the file's own name.
 
     Args:
         dataset: configuration of the dataset that saves and loads, as in the catalog.
-        run_id: the run to log to and load from; None for the run under way.
+            It has a ``filepath`` or ``path``, local or of any file system of fsspec.
+        run_id: the run to log to and load from. None logs to the run under way, and
+            loads what ``dataset`` has saved, without MLflow.
         artifact_path: folder among the run's artifacts; None for the top.
-        credentials: credentials for ``dataset``.
+        credentials: credentials for ``dataset``, unless it has its own.
         metadata: anything; Kedro leaves it alone.
+        version: set by Kedro for ``versioned: true`` beside ``dataset``.
+
+    Raises:
+        DatasetError: ``dataset`` has no type, or no file.
 
     Example in the catalog::
 
-        confusion_matrix:
+        report:
           type: <package>.tracking.MlflowArtifactDataset
+          artifact_path: reports
           dataset:
-            type: matplotlib.MatplotlibDataset
-            filepath: data/08_reporting/confusion_matrix.png
+            type: json.JSONDataset
+            filepath: data/08_reporting/report.json
+
+    Example in Python::
+
+        import mlflow
+        from <package>.tracking import MlflowArtifactDataset
+
+        report = MlflowArtifactDataset(
+            dataset={"type": "json.JSONDataset", "filepath": "report.json"},
+            artifact_path="reports",
+        )
+        with mlflow.start_run():
+            report.save({"accuracy": 0.9})
+        assert report.load() == {"accuracy": 0.9}
     """
 
     def __init__(
         self,
-        *,
-        dataset: dict[str, Any] | str,
+        dataset: dict[str, Any],
         run_id: str | None = None,
         artifact_path: str | None = None,
         credentials: dict[str, Any] | None = None,
         metadata: dict[str, Any] | None = None,
+        version: Version | None = None,
     ) -> None:
-        config: dict[str, Any] = (
-            {"type": dataset} if isinstance(dataset, str) else dict(dataset)
-        )
-        if credentials:
-            config["credentials"] = credentials
-        kind, kwargs = parse_dataset_definition(config)
-        self._dataset: AbstractDataset = kind(**kwargs)
+        if not isinstance(dataset, dict) or "type" not in dataset:
+            raise DatasetError(
+                "'dataset' of MlflowArtifactDataset is a mapping with a 'type', like an "
+                f"entry of the catalog; found {_shown(dataset)}."
+            )
+        config = {"credentials": credentials, **dataset} if credentials else dataset
+        if version:
+            config = {**config, "versioned": True}
+        kind, arguments = parse_dataset_definition(config, *(version or ()))
+        self._files = Files(arguments)
+        self._dataset: AbstractDataset = kind(**arguments)
+        self._SINGLE_PROCESS = getattr(kind, "_SINGLE_PROCESS", False)  # asked by Kedro
         self._run_id = run_id
         self._artifact_path = artifact_path
         self.metadata = metadata
 
     def save(self, data: Any) -> None:
-        """Save with the inner dataset, then upload its file or folder."""
+        """Save with the inner dataset, then log what it has written."""
         from mlflow import MlflowClient
 
+        save = self._files.before_save(data)
         self._dataset.save(data)
-        path = self._saved_path()
-        with self._active_run() as run_id:
+        with self._active_run(self._artifact) as run_id:
             client = MlflowClient()
-            if path.is_dir():
-                client.log_artifacts(run_id, str(path), self._artifact_path)
-            else:
-                client.log_artifact(run_id, str(path), self._artifact_path)
+            for path, folder in save.written():
+                to = PurePosixPath(self._artifact_path or "", folder)
+                client.log_artifact(run_id, str(path), _within(to))
 
     def load(self) -> Any:
-        """Load with the inner dataset, what it has saved."""
-        return self._dataset.load()
+        """Load what the inner dataset has saved, or the artifact of the given run.
+
+        What it loads lazily, such as partitions, is there as long as this dataset is.
+        """
+        if self._run_id is None:
+            return self._dataset.load()
+        path = self._fetched or self._read()
+        return type(self._dataset)(**self._files.at(path)).load()
 
     def untrack(self, name: str, catalog: CatalogProtocol) -> None:
         """Leave the inner dataset alone in its place."""
-        _replace(catalog, name, self._dataset)
+        replace(catalog, name, self._dataset)
 
-    def _saved_path(self) -> Path:
-        if isinstance(self._dataset, AbstractVersionedDataset):
-            return Path(str(self._dataset._get_save_path()))
-        inner = vars(self._dataset)
-        return Path(str(inner.get("_filepath") or inner["_path"]))
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._dataset, name)  # such as IncrementalDataset.confirm
+
+    @property
+    def _artifact(self) -> str:
+        return str(PurePosixPath(self._artifact_path or "", self._files.name))
+
+    def _read(self) -> str:
+        return self._downloaded(f"runs:/{self._run_id}/{self._artifact}")
 
     def _exists(self) -> bool:
-        return self._dataset.exists()
+        if self._run_id is None:
+            return self._dataset.exists()
+        from mlflow import MlflowClient
+
+        with self._active_run(self._artifact) as run_id:
+            folder = PurePosixPath(self._artifact).parent
+            found = MlflowClient().list_artifacts(run_id, _within(folder))
+        return self._artifact in [artifact.path for artifact in found]
 
     def _release(self) -> None:
+        super()._release()
         self._dataset.release()
 
     def _describe(self) -> dict[str, Any]:
@@ -87,3 +136,15 @@ class MlflowArtifactDataset(MlflowDataset):
             "run_id": self._run_id,
             "artifact_path": self._artifact_path,
         }
+
+
+def _shown(dataset: Any) -> str:
+    """What was found, without values, which may be secret."""
+    if isinstance(dataset, dict):
+        return f"the keys {sorted(dataset)}"
+    return type(dataset).__name__
+
+
+def _within(folder: PurePosixPath) -> str | None:
+    """A folder among the artifacts, as MLflow names it: None for the top."""
+    return None if folder == PurePosixPath() else str(folder)

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from kedro.io import AbstractDataset, CatalogProtocol, DataCatalog, DatasetError
@@ -17,6 +18,8 @@ class MlflowDataset(AbstractDataset[Any, Any]):
     _name: str | None = None
     _attachment: "Attachment | None" = None
     _run_id: str | None = None
+    _fetched: Any = None
+    _downloads: tuple[TemporaryDirectory[str], ...] = ()
 
     def bind(self, name: str, attachment: "Attachment") -> None:
         """Take the catalog name, and the run that a Kedro run has started."""
@@ -24,40 +27,98 @@ class MlflowDataset(AbstractDataset[Any, Any]):
         self._attachment = attachment
 
     def untrack(self, name: str, catalog: CatalogProtocol) -> None:
-        """Let an untracked run keep the data to itself, in memory.
+        """Let an untracked run keep the data to itself, in memory."""
+        replace(catalog, name, _in_memory(catalog, name))
 
-        A dataset with a ``run_id`` stays: what it loads is an input of the pipeline.
-        """
-        if self._run_id is None:
-            _replace(catalog, name, _in_memory(catalog, name))
+    @property
+    def is_stored(self) -> bool:
+        """Whether it loads what was there before this run, and so needs a server."""
+        return self._run_id is not None
 
-    @contextmanager
-    def _active_run(self) -> Iterator[str]:
-        """Give the id of the run to log to, which is active in this thread meanwhile.
+    def fetch(self, name: str) -> None:
+        """Read from the server, ahead of an untracked run that loads it.
 
         Raises:
-            DatasetError: there is no run: no ``run_id`` and nothing is being tracked.
+            DatasetError: it is not there.
+        """
+        self._name = name
+        self._fetched = self._read()
+
+    def _read(self) -> Any:
+        """Give what ``load`` needs from the server, in a form that can be pickled."""
+        raise NotImplementedError
+
+    @contextmanager
+    def _active_run(self, path: str) -> Iterator[str]:
+        """Give the id of the run to use, which is active in this thread meanwhile.
+
+        Args:
+            path: what is saved to the run or loaded from it, for errors.
+
+        Raises:
+            DatasetError: there is no run, or MLflow fails; names dataset, run and path.
         """
         import mlflow
 
         active = mlflow.active_run()
         if self._run_id:
-            yield self._run_id
-        elif self._attachment is None:
-            if active is None:
-                raise DatasetError(
-                    f"{type(self).__name__} '{self._name or '(no name)'}' has no run to log "
-                    "to or load from. Give it a run_id, or use it within 'kedro run'."
-                )
-            yield active.info.run_id
-        elif active is None:
-            self._attachment.attach()
-            try:
-                yield self._attachment.run.info.run_id
-            finally:
-                self._attachment.detach()
+            run_id = self._run_id
+        elif self._attachment:
+            run_id = self._attachment.run.info.run_id
+        elif active:
+            run_id = active.info.run_id
         else:
-            yield self._attachment.run.info.run_id
+            raise DatasetError(
+                f"{self._title} has no run to save '{path}' to or load it from. Give it "
+                "a run_id, or use it within 'kedro run' or mlflow.start_run()."
+            )
+        with self._explained(path, run_id):
+            if self._attachment and active is None:
+                self._attachment.attach()
+                try:
+                    yield run_id
+                finally:
+                    self._attachment.detach()
+            else:
+                yield run_id
+
+    def _flush(self) -> None:
+        """Wait for metrics that are under way, before any are read."""
+        if self._attachment:
+            self._attachment.flush()
+
+    @contextmanager
+    def _explained(self, path: str, run_id: str | None = None) -> Iterator[None]:
+        where = f"'{path}' in the run {run_id}" if run_id else f"'{path}'"
+        try:
+            yield
+        except DatasetError:
+            raise
+        except Exception as error:  # of MLflow, of a flavour, of the network
+            raise DatasetError(f"{self._title}: {where}: {error}") from error
+
+    @property
+    def _title(self) -> str:
+        kind = type(self).__name__
+        return f"{kind} '{self._name}'" if self._name else kind
+
+    def _downloaded(self, uri: str) -> str:
+        """Give the local path of an artifact or model, good until ``release``."""
+        from mlflow.artifacts import download_artifacts
+
+        folder = TemporaryDirectory(prefix="kedro-mlflow-")
+        self._downloads = (*self._downloads, folder)
+        with self._explained(uri):
+            return download_artifacts(uri, dst_path=folder.name)
+
+    def _release(self) -> None:
+        if self._fetched is None:
+            for folder in self._downloads:
+                folder.cleanup()
+            self._downloads = ()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_downloads": ()}  # the folders stay their owner's
 
 
 def _in_memory(catalog: CatalogProtocol, name: str) -> AbstractDataset:
@@ -68,7 +129,8 @@ def _in_memory(catalog: CatalogProtocol, name: str) -> AbstractDataset:
     )
 
 
-def _replace(catalog: CatalogProtocol, name: str, dataset: AbstractDataset) -> None:
+def replace(catalog: CatalogProtocol, name: str, dataset: AbstractDataset) -> None:
+    """Put another dataset under a name of the catalog, without Kedro's warning."""
     logger = logging.getLogger("kedro.io.data_catalog")
     level = logger.level
     logger.setLevel(logging.ERROR)  # "Replacing dataset" is what is meant here

@@ -1,0 +1,64 @@
+"""What the datasets of one metric have in common."""
+
+from typing import Any
+
+from kedro.io import DatasetError
+
+from ..base import MlflowDataset
+from .points import history
+
+
+class MetricDataset(MlflowDataset):
+    """A dataset of one metric, whose name is its key or else its name in the catalog."""
+
+    def __init__(
+        self,
+        key: str | None = None,
+        run_id: str | None = None,
+        load_args: dict[str, Any] | None = None,
+        save_args: dict[str, Any] | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        self._key = key
+        self._run_id = run_id
+        self._load_args = load_args or {}
+        self._save_args = save_args or {}
+        self.metadata = metadata
+
+    @property
+    def _metric(self) -> str:
+        metric = self._key or self._name
+        if metric is None:
+            raise DatasetError(
+                f"{type(self).__name__} has no key. Give it one, or use it within "
+                "'kedro run', where its name in the catalog is the key."
+            )
+        return metric
+
+    def _check_args(self, of_load: set[str], of_save: set[str]) -> None:
+        for name, args, known in (
+            ("load_args", self._load_args, of_load),
+            ("save_args", self._save_args, of_save),
+        ):
+            if unknown := sorted(set(args) - known):
+                raise DatasetError(
+                    f"{type(self).__name__} takes {sorted(known)} in {name}; "
+                    f"found {unknown}."
+                )
+
+    def _exists(self) -> bool:
+        import mlflow
+
+        if not (self._run_id or self._attachment or mlflow.active_run()):
+            return False
+        with self._active_run(self._metric) as run_id:
+            self._flush()
+            return bool(history(run_id, self._metric))
+
+    def _describe(self) -> dict[str, Any]:
+        return {
+            "key": self._key,
+            "run_id": self._run_id,
+            "load_args": self._load_args,
+            "save_args": self._save_args,
+        }

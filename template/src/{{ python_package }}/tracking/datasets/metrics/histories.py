@@ -1,0 +1,141 @@
+"""Several metrics and their histories."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..base import MlflowDataset
+from .points import Point, form_of, history, log, metrics, number, point
+
+
+class MlflowMetricsHistoryDataset(MlflowDataset):
+    """Several metrics, each a number or a history, under a prefix.
+
+    A mapping of names, as in ``{"loss": …}``, of which each value is a number, a mapping
+    with ``value`` and ``step``, a list of such mappings, or a list of numbers. It loads
+    as it was saved, if all values were of one kind; otherwise a metric with one point
+    is a mapping, and one with more a list of mappings.
+
+    Args:
+        run_id: the run to log to and load from; None for the run under way.
+        prefix: the metrics are logged as ``<prefix>.<name>``; None for the name in the
+            catalog, an empty one for none. It loads the metrics whose names begin with
+            it and a dot, under the names that follow, and the metric of just that name.
+        metadata: anything; Kedro leaves it alone.
+
+    Example in the catalog::
+
+        training:
+          type: <package>.tracking.MlflowMetricsHistoryDataset
+          prefix: train
+
+    Example in Python::
+
+        import mlflow
+        from <package>.tracking import MlflowMetricsHistoryDataset
+
+        training = MlflowMetricsHistoryDataset(prefix="train")
+        with mlflow.start_run():
+            training.save({"loss": 0.3, "accuracy": 0.9})
+            assert training.load() == {"loss": 0.3, "accuracy": 0.9}
+    """
+
+    def __init__(
+        self,
+        run_id: str | None = None,
+        prefix: str | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        self._run_id = run_id
+        self._prefix = prefix
+        self.metadata = metadata
+
+    def save(self, data: Mapping[str, Any]) -> None:
+        """Log all points of all metrics: one request for each thousand."""
+        prefix = self._metrics_prefix
+        with self._active_run(self._pattern) as run_id:
+            if not isinstance(data, Mapping):
+                raise TypeError(
+                    "Metrics are a mapping of names to numbers or histories; found "
+                    f"{type(data).__name__}."
+                )
+            entries, forms = [], set()
+            for name, value in data.items():
+                form, points = _points(name, value)
+                forms.add(form)
+                key = f"{prefix}.{name}" if prefix else name
+                entries += metrics(key, points)
+            common = forms.pop() if len(forms) == 1 else "point"
+            form = None if common == "point" else common
+            log(run_id, self._attachment, entries, prefix, form)
+
+    def load(self) -> dict[str, Any]:
+        """Give the metrics of the run that have the prefix; an empty mapping for none."""
+        form, histories = self._fetched or self._read()
+        return {name: _value(form, points) for name, points in histories.items()}
+
+    @property
+    def _metrics_prefix(self) -> str:
+        return (self._name or "") if self._prefix is None else self._prefix
+
+    @property
+    def _pattern(self) -> str:
+        prefix = self._metrics_prefix
+        return f"{prefix}.*" if prefix else "*"
+
+    def _names(self, keys: Mapping[str, float]) -> dict[str, str]:
+        """Give the keys that have the prefix, and the names that follow it."""
+        prefix = self._metrics_prefix
+        if not prefix:
+            return {key: key for key in keys}
+        return {
+            key: key.removeprefix(f"{prefix}.")
+            for key in keys
+            if key == prefix or key.startswith(f"{prefix}.")
+        }
+
+    def _read(self) -> tuple[str | None, dict[str, list[Point]]]:
+        from mlflow import MlflowClient
+
+        prefix = self._metrics_prefix
+        with self._active_run(self._pattern) as run_id:
+            self._flush()
+            data = MlflowClient().get_run(run_id).data
+            return form_of(data.tags, prefix), {
+                name: history(run_id, key)
+                for key, name in self._names(data.metrics).items()
+            }
+
+    def _exists(self) -> bool:
+        import mlflow
+
+        if not (self._run_id or self._attachment or mlflow.active_run()):
+            return False
+        with self._active_run(self._pattern) as run_id:
+            self._flush()
+            run = mlflow.MlflowClient().get_run(run_id)
+            return bool(self._names(run.data.metrics))
+
+    def _describe(self) -> dict[str, Any]:
+        return {"run_id": self._run_id, "prefix": self._prefix}
+
+
+def _points(name: str, value: Any) -> tuple[str, list[Point]]:
+    try:
+        if isinstance(value, Mapping):
+            return "point", [point(value, 0)]
+        if isinstance(value, (list, tuple)):
+            if value and all(isinstance(item, Mapping) for item in value):
+                return "points", [point(item, step) for step, item in enumerate(value)]
+            return "numbers", [Point(step, number(v)) for step, v in enumerate(value)]
+        return "number", [Point(0, number(value))]
+    except TypeError as error:
+        raise TypeError(f"'{name}': {error}") from None
+
+
+def _value(form: str | None, points: list[Point]) -> Any:
+    if form == "number" and len(points) == 1:
+        return points[0].value
+    if form == "numbers":
+        return [point.value for point in points]
+    mappings = [{"step": point.step, "value": point.value} for point in points]
+    return mappings if form == "points" or len(points) > 1 else mappings[0]

@@ -1,0 +1,115 @@
+"""The history of one metric."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from kedro.io import DatasetError
+
+from .base import MetricDataset
+from .points import Point, form_of, history, log, metrics, missing, number, point
+
+_MODES = ("list", "dict", "history")
+
+
+class MlflowMetricHistoryDataset(MetricDataset):
+    """The history of one metric, such as the loss of each epoch.
+
+    It is a list of numbers (``list``), a mapping of step to number (``dict``) or a list
+    of mappings with ``value``, ``step`` and ``timestamp`` in milliseconds since 1970
+    (``history``), and loads as what it was saved.
+
+    Args:
+        key: the metric's name; None for the name in the catalog.
+        run_id: the run to log to and load from; None for the run under way.
+        load_args: ``mode``, one of the three, to load it as; otherwise as it was saved.
+        save_args: ``mode``, one of the three, to insist on.
+        metadata: anything; Kedro leaves it alone.
+
+    Raises:
+        DatasetError: an argument is none of these.
+
+    Example in the catalog::
+
+        loss:
+          type: <package>.tracking.MlflowMetricHistoryDataset
+          load_args:
+            mode: dict
+
+    Example in Python::
+
+        import mlflow
+        from <package>.tracking import MlflowMetricHistoryDataset
+
+        loss = MlflowMetricHistoryDataset("loss")
+        with mlflow.start_run():
+            loss.save([0.9, 0.5, 0.3])
+            assert loss.load() == [0.9, 0.5, 0.3]
+    """
+
+    def __init__(
+        self,
+        key: str | None = None,
+        run_id: str | None = None,
+        load_args: dict[str, Any] | None = None,
+        save_args: dict[str, Any] | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(key, run_id, load_args, save_args, metadata)
+        self._check_args({"mode"}, {"mode"})
+        for args in (self._load_args, self._save_args):
+            if args.get("mode", "list") not in _MODES:
+                raise DatasetError(
+                    "'mode' of MlflowMetricHistoryDataset is list, dict or history; "
+                    f"found '{args['mode']}'."
+                )
+
+    def save(self, data: Iterable[Any]) -> None:
+        """Log the history: one request for each thousand points."""
+        with self._active_run(self._metric) as run_id:
+            mode, points = _points(data)
+            if (wanted := self._save_args.get("mode", mode)) != mode and points:
+                raise TypeError(f"save_args say mode '{wanted}'; found '{mode}'")
+            form = None if mode == "list" else mode
+            entries = metrics(self._metric, points)
+            log(run_id, self._attachment, entries, self._metric, form)
+
+    def load(self) -> list[float] | dict[int, float] | list[dict[str, Any]]:
+        """Give the history.
+
+        Raises:
+            DatasetError: the run has no such metric.
+        """
+        mode, points = self._fetched or self._read()
+        if mode == "dict":
+            return {point.step: point.value for point in points}
+        if mode == "history":
+            return [point._asdict() for point in points]
+        return [point.value for point in points]
+
+    def _read(self) -> tuple[str, list[Point]]:
+        from mlflow import MlflowClient
+
+        with self._active_run(self._metric) as run_id:
+            self._flush()
+            mode = self._load_args.get("mode")
+            if mode is None:
+                tags = MlflowClient().get_run(run_id).data.tags
+                mode = form_of(tags, self._metric) or "list"
+            points = history(run_id, self._metric)
+            if not points:
+                raise missing(run_id)
+            return mode, points
+
+
+def _points(data: Iterable[Any]) -> tuple[str, list[Point]]:
+    if isinstance(data, Mapping):
+        return "dict", [Point(int(step), number(v)) for step, v in data.items()]
+    if isinstance(data, (str, bytes)) or not isinstance(data, Iterable):
+        raise TypeError(
+            "The history of a metric is a list of numbers, a mapping of step to number "
+            f"or a list of mappings; found {type(data).__name__}."
+        )
+    items = list(data)
+    if items and all(isinstance(item, Mapping) for item in items):
+        return "history", [point(item, step) for step, item in enumerate(items)]
+    return "list", [Point(step, number(item)) for step, item in enumerate(items)]

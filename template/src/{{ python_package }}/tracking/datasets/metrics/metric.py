@@ -1,0 +1,114 @@
+"""One number."""
+
+import time
+from typing import Any
+
+from kedro.io import DatasetError
+
+from .base import MetricDataset
+from .points import Point, history, log, metrics, missing, number
+
+
+class MlflowMetricDataset(MetricDataset):
+    """One number, logged as a metric.
+
+    Args:
+        key: the metric's name; None for the name in the catalog.
+        run_id: the run to log to and load from; None for the run under way.
+        load_args: ``step`` to load, instead of the last.
+        save_args: ``mode`` is ``overwrite`` (default), which keeps to the metric's last
+            step, 0 in a new run, or ``append``, which takes the step after it. ``step``
+            sets the step, ``timestamp`` the time in milliseconds since 1970.
+        metadata: anything; Kedro leaves it alone.
+
+    Raises:
+        DatasetError: an argument is none of these.
+
+    Example in the catalog::
+
+        accuracy:
+          type: <package>.tracking.MlflowMetricDataset
+
+    Example in Python::
+
+        import mlflow
+        from <package>.tracking import MlflowMetricDataset
+
+        accuracy = MlflowMetricDataset("accuracy", save_args={"mode": "append"})
+        with mlflow.start_run():
+            accuracy.save(0.8)
+            accuracy.save(0.9)
+            assert accuracy.load() == 0.9
+    """
+
+    def __init__(
+        self,
+        key: str | None = None,
+        run_id: str | None = None,
+        load_args: dict[str, Any] | None = None,
+        save_args: dict[str, Any] | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(key, run_id, load_args, save_args, metadata)
+        self._check_args({"step"}, {"mode", "step", "timestamp"})
+        self._mode = self._save_args.get("mode", "overwrite")
+        if self._mode not in ("overwrite", "append"):
+            raise DatasetError(
+                "save_args of MlflowMetricDataset: 'mode' is overwrite or append; "
+                f"found '{self._mode}'."
+            )
+
+    def save(self, data: float) -> None:
+        """Log the number.
+
+        Where the run may have the metric already, its last step is asked for first.
+        """
+        with self._active_run(self._metric) as run_id:
+            value = number(data)
+            step: int | None = self._save_args.get("step")
+            now = int(time.time() * 1000)
+            if step is None:
+                last = self._last_point(run_id)
+                if last is None:
+                    step = 0
+                elif self._mode == "append":
+                    step = last.step + 1
+                else:
+                    step = last.step
+                    now = max(now, (last.timestamp or 0) + 1)  # MLflow shows the latest
+            timestamp: int = self._save_args.get("timestamp", now)
+            point = Point(step, value, timestamp)
+            log(run_id, self._attachment, metrics(self._metric, [point]), "", None)
+
+    def _last_point(self, run_id: str) -> Point | None:
+        attachment = None if self._run_id else self._attachment
+        if attachment and attachment.fresh and self._mode == "overwrite":
+            return None
+        self._flush()
+        return _last(history(run_id, self._metric))
+
+    def load(self) -> float:
+        """Give the metric's last value, or the last at ``step``.
+
+        Raises:
+            DatasetError: the run has no such metric or step.
+        """
+        value: float = self._read() if self._fetched is None else self._fetched
+        return value
+
+    def _read(self) -> float:
+        with self._active_run(self._metric) as run_id:
+            self._flush()
+            points = history(run_id, self._metric)
+            step = self._load_args.get("step")
+            last = _last([p for p in points if step is None or p.step == step])
+            if not points:
+                raise missing(run_id)
+            if last is None:
+                steps = sorted({p.step for p in points})
+                raise LookupError(f"there is no step {step}, only {steps}")
+            return last.value
+
+
+def _last(points: list[Point]) -> Point | None:
+    return max(points, key=lambda point: (point.step, point.timestamp), default=None)

@@ -1,0 +1,126 @@
+"""Points of a metric's history: from what a node returns to MLflow's, and back."""
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from mlflow.entities import Metric
+
+    from ...run import Attachment
+
+
+class Point(NamedTuple):
+    """One point: its step, its value, its time in milliseconds since 1970."""
+
+    step: int
+    value: float
+    timestamp: int | None = None
+
+
+def number(value: Any) -> float:
+    """Give a metric's value.
+
+    Raises:
+        TypeError: it is no number.
+    """
+    try:
+        if not isinstance(value, (str, bytes)):
+            return float(value)
+    except (TypeError, ValueError):
+        pass
+    raise TypeError(f"A metric is a number; found {type(value).__name__}.")
+
+
+def point(data: Mapping[str, Any], step: int) -> Point:
+    """Give the point of a mapping with ``value``, ``step`` and ``timestamp``.
+
+    Args:
+        data: the mapping, of which only ``value`` is required.
+        step: the step where the mapping has none.
+
+    Raises:
+        TypeError: it has no value, or other keys.
+    """
+    if "value" not in data or not set(data) <= {"step", "value", "timestamp"}:
+        raise TypeError(
+            "A point of a metric is a mapping with 'value', 'step' and 'timestamp'; "
+            f"found the keys {list(data)}."
+        )
+    value, timestamp = number(data["value"]), data.get("timestamp")
+    return Point(int(data.get("step", step)), value, timestamp)
+
+
+def metrics(key: str, points: Iterable[Point]) -> "list[Metric]":
+    """Give MLflow's metrics of a history.
+
+    Points without a time get the present one. Where the step does not grow, they get a
+    millisecond more than the point before: MLflow returns a history by time and step.
+    """
+    from mlflow.entities import Metric
+
+    now, last = int(time.time() * 1000), None
+    result = []
+    for step, value, timestamp in points:
+        if last is not None and step <= last:
+            now += 1
+        last = step
+        when = now if timestamp is None else timestamp
+        result.append(Metric(key, value, when, step))
+    return result
+
+
+def log(
+    run_id: str,
+    attachment: "Attachment | None",
+    metrics: "list[Metric]",
+    tag: str,
+    form: str | None,
+) -> None:
+    """Log metrics, and the form in which they came: one request for each thousand.
+
+    Args:
+        run_id: the run.
+        attachment: the run under way, whose metrics may travel while nodes compute.
+        metrics: the points, in order.
+        tag: the dataset's key or prefix.
+        form: the form; None where the points alone tell it.
+    """
+    from mlflow import MlflowClient
+    from mlflow.entities import RunTag
+
+    tags = [RunTag(_tag(tag), form)] if form else []
+    if attachment and attachment.run.info.run_id == run_id:
+        attachment.log_metrics(metrics, tags)
+    else:
+        MlflowClient().log_batch(run_id, metrics, tags=tags)
+
+
+def history(run_id: str, key: str) -> list[Point]:
+    """Give a metric's points, in the order in which they were saved."""
+    from mlflow import MlflowClient
+
+    found = MlflowClient().get_metric_history(run_id, key)
+    points = [Point(metric.step, metric.value, metric.timestamp) for metric in found]
+    return sorted(points, key=lambda point: (point.timestamp, point.step))
+
+
+def missing(run_id: str) -> LookupError:
+    """Give the error of a metric that is not there.
+
+    Raises:
+        MlflowException: the run is not there either, which its history does not tell.
+    """
+    from mlflow import MlflowClient
+
+    MlflowClient().get_run(run_id)
+    return LookupError("there is no such metric")
+
+
+def form_of(tags: Mapping[str, str], tag: str) -> str | None:
+    """Give the form in which a dataset of a run was saved, as far as it is known."""
+    return tags.get(_tag(tag))
+
+
+def _tag(name: str) -> str:
+    return f"kedro.metric_form.{name}"

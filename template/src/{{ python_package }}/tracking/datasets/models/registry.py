@@ -1,0 +1,143 @@
+"""A registered model."""
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from kedro.io import DatasetError
+
+from ..base import MlflowDataset
+from .flavor import Flavor
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+
+_logger = logging.getLogger(__name__)
+
+
+class MlflowModelRegistryDataset(MlflowDataset):
+    """A model of the registry, by version, stage or alias; says which run it is from.
+
+    Args:
+        model_name: the registered model's name.
+        stage_or_version: a version's number, a stage such as ``Production``, or
+            ``latest`` (default), the highest version.
+        alias: an alias of a version, instead of ``stage_or_version``.
+        flavor: module of the flavour to load it with.
+        pyfunc_workflow: not used for loading; taken so that catalogs of kedro-mlflow
+            stay valid.
+        load_args: keyword arguments for the flavour's ``load_model``.
+        metadata: anything; Kedro leaves it alone.
+
+    Raises:
+        DatasetError: there is both an alias and a stage or version.
+
+    Example in the catalog::
+
+        champion:
+          type: <package>.tracking.MlflowModelRegistryDataset
+          model_name: penguins
+          alias: champion
+          flavor: mlflow.sklearn
+
+    Example in Python::
+
+        import mlflow
+        from sklearn.linear_model import LinearRegression
+        from <package>.tracking import MlflowModelRegistryDataset
+
+        model = LinearRegression().fit([[1.0], [2.0]], [2.0, 4.0])
+        with mlflow.start_run():
+            mlflow.sklearn.log_model(
+                model, name="line", registered_model_name="line", pip_requirements=[]
+            )
+        newest = MlflowModelRegistryDataset("line")
+        assert round(newest.load().predict([[3.0]])[0]) == 6
+    """
+
+    def __init__(
+        self,
+        model_name: str,
+        stage_or_version: str | int | None = None,
+        alias: str | None = None,
+        flavor: str = "mlflow.pyfunc",
+        pyfunc_workflow: str | None = None,
+        load_args: dict[str, Any] | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        if alias and stage_or_version:
+            raise DatasetError(
+                "MlflowModelRegistryDataset takes an 'alias' or a 'stage_or_version'; "
+                f"found both, '{alias}' and '{stage_or_version}'."
+            )
+        self._model_name = model_name
+        self._stage_or_version = str(stage_or_version or "latest")
+        self._alias = alias
+        self._flavor = Flavor(flavor, pyfunc_workflow)
+        self._load_args = load_args or {}
+        self.metadata = metadata
+
+    def save(self, data: Any) -> None:
+        """Refuse: models are registered where they are logged.
+
+        Raises:
+            DatasetError: always.
+        """
+        raise DatasetError(
+            f"{self._title} only loads. To register a model, log it with "
+            "MlflowModelTrackingDataset and registered_model_name in its save_args."
+        )
+
+    def load(self) -> Any:
+        """Load the model.
+
+        Raises:
+            DatasetError: the registry has no such model or version.
+        """
+        with self._explained(self._uri):
+            uri = self._fetched or self._version_uri()
+            return self._flavor.load(uri, self._load_args)
+
+    @property
+    def is_stored(self) -> bool:
+        """A registered model always was there before."""
+        return True
+
+    @property
+    def _uri(self) -> str:
+        if self._alias:
+            return f"models:/{self._model_name}@{self._alias}"
+        return f"models:/{self._model_name}/{self._stage_or_version}"
+
+    def _version_uri(self) -> str:
+        version = self._version()
+        _logger.info(
+            "Model %s is version %s, from the run %s",
+            self._uri,
+            version.version,
+            version.run_id,
+        )
+        return f"models:/{self._model_name}/{version.version}"
+
+    def _version(self) -> "ModelVersion":
+        from mlflow import MlflowClient
+
+        client, wanted = MlflowClient(), self._stage_or_version.lower()
+        if self._alias:
+            return client.get_model_version_by_alias(self._model_name, self._alias)
+        if wanted.isdigit():
+            return client.get_model_version(self._model_name, wanted)
+        versions = [
+            version
+            for version in client.search_model_versions(f"name = '{self._model_name}'")
+            if wanted in ("latest", (version.current_stage or "").lower())
+        ]
+        if not versions:
+            raise LookupError("the registry has no such model or stage")
+        return max(versions, key=lambda version: int(version.version))
+
+    def _read(self) -> str:
+        with self._explained(self._uri):
+            return self._downloaded(self._version_uri())
+
+    def _describe(self) -> dict[str, Any]:
+        return {"model_uri": self._uri, "flavor": self._flavor.module}

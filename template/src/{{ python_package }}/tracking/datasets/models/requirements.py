@@ -1,0 +1,72 @@
+"""What a model needs to run, without MLflow's inference of it."""
+
+import sys
+from importlib import import_module, metadata
+from pathlib import Path
+from typing import Any
+
+from kedro.utils import find_kedro_project
+from packaging.requirements import Requirement
+
+# tomli is a requirement of Kedro's on Python 3.10.
+tomllib = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
+
+
+def with_requirements(save_args: dict[str, Any]) -> dict[str, Any]:
+    """Give arguments for ``save_model`` or ``log_model`` with requirements among them.
+
+    Without ``pip_requirements`` or ``conda_env`` it is what the project depends on, and
+    ``extra_pip_requirements``: MLflow infers it otherwise, which takes 15 s a model
+    (MLflow 3.17, scikit-learn).
+    """
+    if save_args.get("pip_requirements") or save_args.get("conda_env"):
+        return save_args
+    project = project_requirements()
+    if project is None:
+        return save_args
+    extra = save_args.get("extra_pip_requirements") or []
+    if isinstance(extra, str):
+        extra = [f"-r {extra}"]
+    others = {k: v for k, v in save_args.items() if k != "extra_pip_requirements"}
+    return {**others, "pip_requirements": [*project, *extra]}
+
+
+def project_requirements() -> list[str] | None:
+    """Give what the project depends on, pinned to what is installed.
+
+    Returns:
+        Lines such as ``scikit-learn==1.9.1``; None, which lets MLflow infer them, where
+        neither the project's ``pyproject.toml`` nor its package is found.
+    """
+    lines = _declared() or _installed()
+    if lines is None:
+        return None
+    requirements = [Requirement(line) for line in lines]
+    return [
+        _pinned(requirement)
+        for requirement in requirements
+        if not requirement.marker or requirement.marker.evaluate({"extra": ""})
+    ]
+
+
+def _declared() -> list[str] | None:
+    project: Path | None = find_kedro_project(Path(__file__).parent)
+    if project is None:
+        return None
+    pyproject = tomllib.loads((project / "pyproject.toml").read_text("utf-8"))
+    return pyproject.get("project", {}).get("dependencies")
+
+
+def _installed() -> list[str] | None:
+    package = __name__.partition(".")[0]
+    owners = metadata.packages_distributions().get(package)
+    return metadata.requires(owners[0]) if owners else None
+
+
+def _pinned(requirement: Requirement) -> str:
+    try:
+        version = metadata.version(requirement.name)
+    except metadata.PackageNotFoundError:
+        return str(requirement)
+    extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
+    return f"{requirement.name}{extras}=={version}"

@@ -1,0 +1,153 @@
+"""A model of a run."""
+
+import re
+import shutil
+import weakref
+from tempfile import mkdtemp
+from typing import Any
+
+from kedro.io import CatalogProtocol, DatasetError
+
+from ..base import MlflowDataset, replace
+from .flavor import Flavor
+from .local import MlflowModelLocalFileSystemDataset
+
+_OF_LOG_MODEL = {  # arguments that ``mlflow.pyfunc.save_model`` does not have
+    "name",
+    "artifact_path",
+    "registered_model_name",
+    "await_registration_for",
+    "params",
+    "tags",
+    "model_type",
+    "step",
+    "model_id",
+    "prompts",
+}
+
+
+class MlflowModelTrackingDataset(MlflowDataset):
+    """A model of any MLflow flavour, logged to the run.
+
+    Args:
+        flavor: module of the flavour, for example ``mlflow.sklearn``.
+        pyfunc_workflow: of the flavour ``mlflow.pyfunc``, what a saved model is:
+            ``python_model`` (default) or ``loader_module``.
+        load_args: keyword arguments for the flavour's ``load_model``. With
+            ``model_uri`` it loads that model, and saves none.
+        save_args: keyword arguments for its ``log_model``, such as ``name``,
+            ``signature``, ``input_example`` or ``registered_model_name``. Without
+            requirements among them the model gets the project's own, as installed.
+        metadata: anything; Kedro leaves it alone.
+        run_id: a run to load the model from; it saves none then.
+        artifact_path: the model's name where ``save_args`` have none. None for the name
+            in the catalog, with ``_`` for what MLflow forbids in it.
+
+    Raises:
+        DatasetError: there is no such workflow.
+
+    Example in the catalog::
+
+        classifier:
+          type: <package>.tracking.MlflowModelTrackingDataset
+          flavor: mlflow.sklearn
+          save_args:
+            name: classifier
+
+    Example in Python::
+
+        import mlflow
+        from sklearn.linear_model import LinearRegression
+        from <package>.tracking import MlflowModelTrackingDataset
+
+        model = MlflowModelTrackingDataset("mlflow.sklearn", save_args={"name": "line"})
+        with mlflow.start_run():
+            model.save(LinearRegression().fit([[1.0], [2.0]], [2.0, 4.0]))
+            assert round(model.load().predict([[3.0]])[0]) == 6
+    """
+
+    def __init__(
+        self,
+        flavor: str,
+        pyfunc_workflow: str | None = None,
+        load_args: dict[str, Any] | None = None,
+        save_args: dict[str, Any] | None = None,
+        metadata: dict[str, Any] | None = None,
+        run_id: str | None = None,
+        artifact_path: str | None = None,
+    ) -> None:
+        self._flavor = Flavor(flavor, pyfunc_workflow)
+        self._load_args = dict(load_args or {})
+        self._model_uri: str | None = self._load_args.pop("model_uri", None)
+        self._save_args = save_args or {}
+        self._run_id = run_id
+        self._artifact_path = artifact_path
+        self.metadata = metadata
+
+    def save(self, data: Any) -> None:
+        """Log the model to the run under way."""
+        if self.is_stored:
+            raise DatasetError(
+                f"{self._title} has a run_id or model_uri, and so only loads. Leave it "
+                "out to log a model to the run under way."
+            )
+        with self._active_run(self._model):
+            self._flavor.log(data, self._model, self._save_args)
+
+    def load(self) -> Any:
+        """Load the model of the run, or of ``model_uri``."""
+        if self._model_uri:
+            with self._explained(self._model_uri):
+                uri = self._fetched or self._model_uri
+                return self._flavor.load(uri, self._load_args)
+        with self._active_run(self._model) as run_id:
+            uri = self._fetched or f"runs:/{run_id}/{self._model}"
+            return self._flavor.load(uri, self._load_args)
+
+    def untrack(self, name: str, catalog: CatalogProtocol) -> None:
+        """Let an untracked run keep the model to itself.
+
+        It stays in memory, unless MLflow loads another thing than it saves, as
+        ``mlflow.pyfunc`` does: that goes through a folder that lives with the catalog.
+        """
+        if self._flavor.module != "mlflow.pyfunc":
+            super().untrack(name, catalog)
+            return
+        folder = mkdtemp(prefix="kedro-mlflow-")
+        weakref.finalize(catalog, shutil.rmtree, folder, ignore_errors=True)
+        local = MlflowModelLocalFileSystemDataset(
+            f"{folder}/model",
+            self._flavor.module,
+            self._flavor.pyfunc_workflow,
+            self._load_args,
+            {k: v for k, v in self._save_args.items() if k not in _OF_LOG_MODEL},
+        )
+        replace(catalog, name, local)
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether it loads a model that was there before this run."""
+        return bool(self._run_id or self._model_uri)
+
+    @property
+    def _model(self) -> str:
+        name = self._save_args.get("name") or self._save_args.get("artifact_path")
+        return (
+            name
+            or self._artifact_path
+            or re.sub("""[/:.%"']""", "_", self._name or "model")
+        )
+
+    def _read(self) -> str:
+        return self._downloaded(
+            self._model_uri or f"runs:/{self._run_id}/{self._model}"
+        )
+
+    def _describe(self) -> dict[str, Any]:
+        return {
+            "flavor": self._flavor.module,
+            "pyfunc_workflow": self._flavor.pyfunc_workflow,
+            "name": self._model,
+            "run_id": self._run_id,
+            "model_uri": self._model_uri,
+        }
