@@ -63,6 +63,7 @@ def test_order_of_the_questions() -> None:
         "environments",
         "tracking_login",
         "sample_pipeline",
+        "mlflow_install",
         "ci",
         "python_version",
         "telemetry",

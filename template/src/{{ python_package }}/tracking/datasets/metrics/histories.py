@@ -65,8 +65,8 @@ class MlflowMetricsHistoryDataset(MlflowDataset):
                 key = f"{prefix}.{name}" if prefix else name
                 entries += metrics(key, points)
             common = forms.pop() if len(forms) == 1 else "point"
-            form = None if common == "point" else common
-            log(run_id, self._attachment, entries, prefix, form)
+            kept = None if common == "point" else common
+            log(run_id, self._attachment, entries, prefix, kept)
 
     def load(self) -> dict[str, Any]:
         """Give the metrics of the run that have the prefix; an empty mapping for none."""
