@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from mlflow import ActiveRun
     from mlflow.entities import Run
 
+    from .auth import Login
+
 _logger = logging.getLogger(__name__)
 
 
@@ -43,17 +45,21 @@ class Attachment:
             the worker's pipe and are shown nowhere.
         owner: id of the process that started the run.
         nested: whether nodes may open runs below it.
+        login: what MLflow asks for headers, if anything.
     """
 
     run: "Run"
     variables: Mapping[str, str]
     owner: int
     nested: bool
+    login: "Login | None" = None
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         if os.getpid() != self.owner:
             os.environ.update(self.variables)
+            if self.login:
+                self.login.register()
             _forget_inherited_connections()
             self.attach()
             atexit.register(self.detach)  # MLflow would end the run with the worker
@@ -89,7 +95,9 @@ class TrackedRun:
     ) -> None:
         self.run_id: str = run.info.run_id
         variables = server.variables if server else {}
-        self.attachment = Attachment(run, variables, os.getpid(), options.run.nested)
+        login = server.login if server else None
+        nested = options.run.nested
+        self.attachment = Attachment(run, variables, os.getpid(), nested, login)
         self._name = run.info.run_name or self.run_id
         self._server = server
         self._thread = threading.get_ident()

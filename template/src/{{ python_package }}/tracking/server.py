@@ -21,6 +21,7 @@ class Server:
         variables: the environment variables that stand meanwhile, credentials
             included; workers of the run need the same ones.
         artifact_root: where the artifacts of a SQLite store go; None for other stores.
+        login: what MLflow asks for headers meanwhile; None where nobody asks.
     """
 
     def __init__(self, options: ServerOptions, context: KedroContext) -> None:
@@ -44,12 +45,16 @@ class Server:
             self.uri = location.tracking_uri(options.mlflow_tracking_uri, project)
             self.artifact_root = location.artifact_root(self.uri, project)
             self.lend({"MLFLOW_TRACKING_URI": self.uri})
+            uris = [self.uri]
             if options.mlflow_registry_uri:
-                registry = location.anchor(options.mlflow_registry_uri, project)
-                self.lend({"MLFLOW_REGISTRY_URI": registry})
+                uris.append(location.anchor(options.mlflow_registry_uri, project))
+                self.lend({"MLFLOW_REGISTRY_URI": uris[-1]})
             self._take_over_fluent_uri()
-            provider = auth.register(options.request_header_provider, context)
-            stack.callback(auth.unregister, provider)
+            self.login = auth.login(options.request_header_provider, context, uris)
+            if self.login:
+                self.login.register()
+                stack.callback(self.login.unregister)
+                self.lend(self.login.variables)
             self._surroundings = stack.pop_all()
 
     def lend(self, variables: Mapping[str, str]) -> None:
@@ -89,8 +94,11 @@ class Server:
                 raise
             refused = re.search(r"error code (401|403)", error.message)
             problem = "refuses the login" if refused else "does not answer"
+            settings = "server.request_header_provider and " if self.login else ""
+            clocks = ", and whether the servers' clocks agree" if self.login else ""
             remedy = (
-                "Check server.credentials and conf/local/credentials.yml"
+                f"Check {settings}server.credentials in mlflow.yml, "
+                f"conf/local/credentials.yml{clocks}"
                 if refused
                 else "Start it, correct the address, or run with KEDRO_MLFLOW_DISABLED=true"
             )
