@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from kedro.framework.context import KedroContext
+from kedro.framework.project import configure_project
 from kedro.framework.session import KedroSession
 from kedro.io import DatasetError
 from kedro.utils import load_obj
@@ -65,7 +66,8 @@ class Login(RequestAuthProvider):
         self._id = uuid.uuid4()
         self._options = options
         self._origins = {_origin(uri) for uri in uris}
-        self._session = {
+        self._package = context._package_name
+        self._session: dict[str, Any] = {
             "project_path": context.project_path,
             "env": context.env,
             "runtime_params": context._runtime_params,
@@ -150,8 +152,7 @@ class Login(RequestAuthProvider):
             )
         kwargs = dict(options.init_kwargs)
         if options.pass_context:
-            session = KedroSession.create(save_on_close=False, **self._session)
-            kwargs["kedro_context"] = context or session.load_context()  # type: ignore[attr-defined]
+            kwargs["kedro_context"] = context or self._own_context()
         try:
             return kind(**kwargs)
         except TrackingError:
@@ -161,6 +162,10 @@ class Login(RequestAuthProvider):
                 f"{_KEY}: {options.type} could not be built with the init_kwargs "
                 f"{sorted(options.init_kwargs)}: {error}"
             ) from error
+
+    def _own_context(self) -> KedroContext:
+        configure_project(self._package)  # Kedro leaves it out with KEDRO_MP_CONTEXT
+        return KedroSession.create(save_on_close=False, **self._session).load_context()
 
 
 class _Headers(AuthBase):

@@ -4,7 +4,7 @@ import os
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from mlflow.tracking.request_header.abstract_request_header_provider import (
     RequestHeaderProvider,
@@ -103,13 +103,12 @@ class OAuth2ClientCredentialsProvider(RequestHeaderProvider):
 
     def _renew(self) -> None:
         asked = _clocks()
-        token = self._fetch()
-        life = float(token.get("expires_in") or "inf")
+        self._token, life = self._fetch()
         wait = max(life - self._leeway, life / 2)
-        self._token = token["access_token"]
         self._due = (asked[0] + wait, asked[1] + wait)
 
-    def _fetch(self) -> dict[str, Any]:
+    def _fetch(self) -> tuple[str, float]:
+        """Give a new token, and for how many seconds it is good."""
         client = [os.environ.get(name) for name in self._variables]
         if missing := [
             n for n, v in zip(self._variables, client, strict=True) if not v
@@ -128,7 +127,7 @@ class OAuth2ClientCredentialsProvider(RequestHeaderProvider):
                 token_endpoint_auth_method=self._auth_method,
             ) as session:
                 session.mount("https://", _persistent())
-                return session.fetch_token(
+                answer = session.fetch_token(
                     self._token_url or self._discover(session),
                     grant_type="client_credentials",
                     allow_redirects=False,  # the secret goes nowhere else
@@ -136,6 +135,9 @@ class OAuth2ClientCredentialsProvider(RequestHeaderProvider):
                     verify=self._verify,
                     **self._request,
                 )
+            if not isinstance(token := answer.get("access_token"), str):
+                raise ValueError("no token")
+            return token, float(answer.get("expires_in") or "inf")
         except TrackingError:
             raise
         except Exception as error:  # which may quote the request
