@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 from kedro.framework.context import KedroContext
 from kedro.framework.project import configure_project
 from kedro.framework.session import KedroSession
-from kedro.io import DatasetError
 from kedro.utils import load_obj
 from mlflow.environment_variables import MLFLOW_TRACKING_AWS_SIGV4
 from mlflow.tracking.request_auth.abstract_request_auth_provider import (
@@ -27,13 +26,6 @@ from .errors import TrackingError
 _KEY = "mlflow.yml: server.request_header_provider"
 _NAME = "kedro"
 _Origin = tuple[str, str | None, int | None]
-
-
-class LoginError(TrackingError, DatasetError):
-    """No header could be made, so the request was not sent.
-
-    Kedro's datasets wrap what goes wrong in them, but let a ``DatasetError`` pass.
-    """
 
 
 class Login(RequestAuthProvider):
@@ -64,6 +56,7 @@ class Login(RequestAuthProvider):
         uris: Iterable[str],
     ) -> None:
         self._id = uuid.uuid4()
+        self._failure: TrackingError | None = None
         self._options = options
         self._origins = {_origin(uri) for uri in uris}
         self._package = context._package_name
@@ -115,27 +108,45 @@ class Login(RequestAuthProvider):
         MLflow calls this where it catches no exception: the request is never sent.
 
         Raises:
-            LoginError: the header provider fails, or its headers are none.
+            TrackingError: the header provider fails, or its headers are none.
         """
+        try:
+            return _Headers(self._headers(), self._origins)
+        except TrackingError as failure:
+            self._failure = failure
+            raise
+
+    def explain(self, error: Exception) -> None:
+        """Say in a sentence what Kedro's catalog has wrapped, where that is a failed login.
+
+        A worker's error comes without its cause, so that only the words tell.
+
+        Raises:
+            TrackingError: the failure, which the error quotes.
+        """
+        if self._failure and self._failure.message in str(error):
+            raise self._failure from error
+
+    def _headers(self) -> dict[str, str]:
         kind = self._options.type
         try:
             if self._provider is None:
                 self._provider = self._build()
             wanted = self._provider.in_context()
             headers = dict(self._provider.request_headers()) if wanted else {}
-        except TrackingError as error:
-            raise LoginError(error.message) from None
+        except TrackingError:
+            raise
         except Exception as error:
-            raise LoginError(
+            raise TrackingError(
                 f"{_KEY}: {kind} gives no headers: {type(error).__name__}: {error}"
             ) from error
         for name, value in headers.items():
             if not _is_one_line(value):
-                raise LoginError(
+                raise TrackingError(
                     f"{_KEY}: {kind} gives a header {name} that is no single line of "
                     "text. Strip white space off a token that comes from a file."
                 )
-        return _Headers(headers, self._origins)
+        return headers
 
     def _build(self, context: KedroContext | None = None) -> RequestHeaderProvider:
         options = self._options

@@ -216,9 +216,15 @@ class TrackedRun:
         seconds = time.monotonic() - self._started
         _logger.info("MLflow run '%s': %s after %.1f s", self._name, status, seconds)
 
-    def fail(self) -> None:
-        """Mark the run as FAILED; what goes wrong here never hides the user's error."""
+    def fail(self, error: Exception | None = None) -> None:
+        """Mark the run as FAILED; what goes wrong here never hides the user's error.
+
+        Raises:
+            TrackingError: the error is a failed login that Kedro has wrapped.
+        """
         self._end_quietly("FAILED")
+        if error and self.attachment.login:
+            self.attachment.login.explain(error)
 
     def _kill(self) -> None:
         self._end_quietly("KILLED")
