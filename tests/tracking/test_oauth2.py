@@ -203,7 +203,9 @@ def test_missing_secret_says_where_it_belongs(
     endpoint: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OAUTH2_CLIENT_SECRET", "")
-    with pytest.raises(TrackingError, match="OAUTH2_CLIENT_SECRET must be set.*conf/l"):
+    with pytest.raises(
+        TrackingError, match="OAUTH2_CLIENT_SECRET must be set.*credentials.yml"
+    ):
         sent(provider(endpoint))
     assert endpoint.asked == []
 

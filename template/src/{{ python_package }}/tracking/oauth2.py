@@ -115,8 +115,8 @@ class OAuth2ClientCredentialsProvider(RequestHeaderProvider):
         ]:
             raise TrackingError(
                 f"{' and '.join(missing)} must be set for the login at {self._address}: in "
-                "the entry of conf/local/credentials.yml that server.credentials in "
-                "mlflow.yml names, or in the environment."
+                "the entry of credentials.yml that server.credentials in mlflow.yml "
+                "names, or in the environment."
             )
         from authlib.integrations.requests_client import OAuth2Session
 
@@ -192,8 +192,8 @@ def _reason(error: Exception) -> str:
     if isinstance(error, OAuthError):
         said = error.description or error.error
         return (
-            f"it says '{said}'. Check the client's id and secret in "
-            f"conf/local/credentials.yml, and scope and audience in {_KEY}."
+            f"it says '{said}'. Check the client's id and secret in credentials.yml, "
+            f"and scope and audience in {_KEY}."
         )
     if isinstance(error, exceptions.SSLError):
         return f"its certificate is not trusted. Name your company's in {_KEY}.ca_file."

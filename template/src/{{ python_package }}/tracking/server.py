@@ -97,8 +97,8 @@ class Server:
             settings = "server.request_header_provider and " if self.login else ""
             clocks = ", and whether the servers' clocks agree" if self.login else ""
             remedy = (
-                f"Check {settings}server.credentials in mlflow.yml, "
-                f"conf/local/credentials.yml{clocks}"
+                f"Check {settings}server.credentials in mlflow.yml, and "
+                f"conf/{self._env}/credentials.yml{clocks}"
                 if refused
                 else "Start it, correct the address, or run with KEDRO_MLFLOW_DISABLED=true"
             )
