@@ -1,19 +1,17 @@
 """``kedro run`` logs in to real servers, for as long as it takes."""
 
 import os
-import re
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import mlflow
 import pytest
 import yaml
-from mlflow.entities import Run
 from tracking.errors import TrackingError
 from tracking.oauth2 import OAuth2ClientCredentialsProvider
 
@@ -21,14 +19,12 @@ from tests.conftest import Render
 from tests.e2e.login import free_port
 from tests.e2e.login.gate import Gate
 from tests.e2e.login.identity import Client, Identity
+from tests.e2e.login.project import SECRETS, Project
 from tests.e2e.login.server import MlflowServer
 
-BIN = Path(sys.executable).parent
-HERE = Path(__file__).parent
 BRIEF = Client("brief", "s3cret-of-brief", 4)
 STEADY = Client("steady", "s3cret-of-steady", 12, "client_secret_post")
 DAILY = Client("daily", "s3cret-of-daily", 86400)
-SECRETS = re.compile(r"s3cret|eyJ\w|hunter2")
 TWO_CONTEXTS = """
 from pathlib import Path
 from kedro.framework.session import KedroSession
@@ -77,144 +73,33 @@ def gate(one_gate: Gate) -> Gate:
     return one_gate
 
 
-@dataclass
-class Project:
-    """A rendered project whose environment ``guarded`` has a server.
-
-    Attributes:
-        store: where its runs can be read without a login.
-    """
-
-    path: Path
-    store: str
-    experiment: str
-
-    def fill_in(self, **variables: str) -> None:
-        """Do what the template asks for: complete the credentials stub."""
-        file = self.path / "conf/local/credentials.yml"
-        stub = yaml.safe_load(file.read_text())
-        assert set(variables) <= set(stub["mlflow"])
-        guarded = self.path / "conf/guarded/credentials.yml"
-        guarded.write_text(yaml.safe_dump({"mlflow": {**stub["mlflow"], **variables}}))
-
-    def login(self, identity: Identity, client: Client, **kwargs: object) -> None:
-        """Log in as a client of the provider, with the class that comes along."""
-        secrets = {"OAUTH2_CLIENT_ID": client.id, "OAUTH2_CLIENT_SECRET": client.secret}
-        self.fill_in(**secrets)
-        self.server(
-            init_kwargs={
-                "issuer": identity.issuer,
-                "audience": identity.audience,
-                "ca_file": str(identity.ca_file),
-                "auth_method": client.method,
-                **kwargs,
-            }
-        )
-
-    def server(self, **provider: object) -> None:
-        """Set ``server.request_header_provider``, and an experiment of this test."""
-        file = self.path / "conf/guarded/mlflow.yml"
-        content = yaml.safe_load(file.read_text())
-        content["server"]["request_header_provider"] = {
-            **self._base()["server"]["request_header_provider"],
-            **provider,
-        }
-        file.write_text(yaml.safe_dump(content))
-
-    def _base(self) -> dict:
-        return yaml.safe_load((self.path / "conf/base/mlflow.yml").read_text())
-
-    def start(self, *words: str, **variables: str) -> subprocess.Popen:
-        env = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-        path = os.pathsep.join((str(BIN), env["PATH"]))
-        return subprocess.Popen(
-            words,
-            cwd=self.path,
-            env={**env, "PATH": path, "COLUMNS": "1000", **variables},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-
-    def run(self, *options: str, **variables: str) -> tuple[int, str]:
-        """Give exit code and output of ``kedro run``."""
-        process = self.start("kedro", "run", "--env", "guarded", *options, **variables)
-        output, _ = process.communicate(timeout=120)
-        return process.returncode, output
-
-    def succeed(self, *options: str, **variables: str) -> Run:
-        """Give the MLflow run of a ``kedro run`` that ends well."""
-        code, output = self.run(*options, **variables)
-        assert code == 0, output
-        assert not SECRETS.search(output)
-        return self.only_run()
-
-    def fail(self, *options: str, **variables: str) -> str:
-        """Give the sentence with which a ``kedro run`` ends."""
-        code, output = self.run(*options, **variables)
-        assert code == 1, output
-        assert not SECRETS.search(output)
-        assert "Traceback" not in output, output
-        (sentence,) = re.findall("^Error: (.*)", output, re.M)
-        return sentence
-
-    def runs(self) -> list[Run]:
-        client = mlflow.MlflowClient(self.store)
-        experiment = client.get_experiment_by_name(self.experiment)
-        if experiment is None:
-            return []
-        return list(client.search_runs([experiment.experiment_id]))
-
-    def only_run(self) -> Run:
-        (run,) = self.runs()
-        return run
+Make = Callable[[str, str, str], Project]
 
 
 @pytest.fixture
 def make_project(
     render: Render, tmp_path: Path, request: pytest.FixtureRequest
-) -> Iterator:
-    made = []
-
-    def make(login: str, uri: str, store: str) -> Project:
-        path = tmp_path / "project"
-        name = f"guarded{len(made)}"
-        shutil.copytree(
-            render(
-                project_name="Guarded",
-                sample_pipeline=False,
-                tracking_login=login,
-                environments={"guarded": uri},
-            ),
-            path,
-        )
-        shutil.copy(HERE / "login/pipeline_registry.py", path / "src/guarded")
-        (path / "conf/base/catalog.yml").write_text(
-            '"{step}_score":\n  type: guarded.tracking.MlflowMetricDataset\n'
-        )
-        experiment = f"{request.node.name} {len(made)}"
-        (path / "conf/guarded/mlflow_experiment.yml").write_text(
-            yaml.safe_dump({"tracking": {"experiment": {"name": experiment}}})
-        )
-        made.append(name)
-        return Project(path, store, experiment)
-
-    return make
+) -> Make:
+    """Give a function that makes a project with this login, server and store."""
+    path, experiment = tmp_path / "project", request.node.name
+    return lambda login, uri, store: Project(
+        path, render, login, uri, store, experiment
+    )
 
 
 @pytest.fixture
-def project(make_project, gate: Gate, server: MlflowServer) -> Project:
+def project(make_project: Make, gate: Gate, server: MlflowServer) -> Project:
     return make_project("oauth2", gate.uri, server.uri)
 
 
 def test_pipeline_outlives_its_tokens(
-    project: Project, identity: Identity, gate: Gate
+    project: Project, identity: Identity, gate: Gate, server: MlflowServer
 ) -> None:
-    project.login(identity, BRIEF)
+    project.log_in_to(identity, BRIEF)
     run = project.succeed("--pipelines", "long")
     steps = {f"step_{n}" for n in range(6)}
     assert set(run.data.metrics) == steps | {f"{step}_score" for step in steps}
-    files = mlflow.MlflowClient(project.store).list_artifacts(run.info.run_id)
+    files = mlflow.MlflowClient(server.uri).list_artifacts(run.info.run_id)
     assert {file.path for file in files} == {f"{step}.txt" for step in steps}
     assert run.info.status == "FINISHED"
     assert gate.refusals == []
@@ -224,7 +109,7 @@ def test_pipeline_outlives_its_tokens(
 def test_contexts_and_runs_of_a_process_send_one_token(
     project: Project, identity: Identity, gate: Gate
 ) -> None:
-    project.login(identity, DAILY)
+    project.log_in_to(identity, DAILY)
     process = project.start(sys.executable, "-c", TWO_CONTEXTS)
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 0, output
@@ -236,7 +121,7 @@ def test_contexts_and_runs_of_a_process_send_one_token(
 def test_threads_renew_their_token_once(
     project: Project, identity: Identity, gate: Gate
 ) -> None:
-    project.login(identity, STEADY)
+    project.log_in_to(identity, STEADY)
     before = identity.issued(STEADY)
     run = project.succeed("--pipelines", "crowd")
     assert len(run.data.metrics) == 16
@@ -250,7 +135,7 @@ def test_threads_renew_their_token_once(
 def test_workers_log_in(
     project: Project, identity: Identity, gate: Gate, method: str
 ) -> None:
-    project.login(identity, BRIEF)
+    project.log_in_to(identity, BRIEF)
     run = project.succeed(
         "--pipelines", "wide", "--runner", "ParallelRunner", KEDRO_MP_CONTEXT=method
     )
@@ -259,7 +144,7 @@ def test_workers_log_in(
 
 
 def test_own_provider_has_a_context_in_each_worker(
-    make_project, identity: Identity, gate: Gate, server: MlflowServer
+    make_project: Make, identity: Identity, gate: Gate, server: MlflowServer
 ) -> None:
     own = make_project("custom", gate.uri, server.uri)
     own.fill_in(MLFLOW_GATEWAY_TOKEN=identity.token(DAILY))
@@ -272,7 +157,7 @@ def test_own_provider_has_a_context_in_each_worker(
 
 
 def test_fixed_token_is_sent(
-    make_project, identity: Identity, gate: Gate, server: MlflowServer
+    make_project: Make, identity: Identity, gate: Gate, server: MlflowServer
 ) -> None:
     fixed = make_project("token", gate.uri, server.uri)
     fixed.fill_in(MLFLOW_TRACKING_TOKEN=identity.token(DAILY))
@@ -284,7 +169,7 @@ def test_silent_provider_is_a_sentence(
     project: Project, identity: Identity, gate: Gate
 ) -> None:
     address = f"https://127.0.0.1:{free_port()}"
-    project.login(identity, DAILY, issuer=address)
+    project.log_in_to(identity, DAILY, issuer=address)
     assert f"login at {address} failed: it does not answer" in project.fail()
     assert (gate.refusals, gate.tokens) == ([], {}), "something was sent"
 
@@ -302,7 +187,7 @@ def test_untrusted_provider_is_a_sentence(
 def test_wrong_secret_is_a_sentence(
     project: Project, identity: Identity, gate: Gate
 ) -> None:
-    project.login(identity, replace(DAILY, secret="hunter2"))
+    project.log_in_to(identity, replace(DAILY, secret="hunter2"))
     assert "failed: it says 'client authentication failed'" in project.fail()
     assert (gate.refusals, gate.tokens) == ([], {}), "something was sent"
 
@@ -310,7 +195,7 @@ def test_wrong_secret_is_a_sentence(
 def test_clock_of_a_server_that_is_a_minute_off_is_a_sentence(
     project: Project, identity: Identity, gate: Gate
 ) -> None:
-    project.login(identity, STEADY)
+    project.log_in_to(identity, STEADY)
     gate.skew = 60
     sentence = project.fail()
     assert "refuses the login" in sentence
@@ -320,7 +205,7 @@ def test_clock_of_a_server_that_is_a_minute_off_is_a_sentence(
 def test_clock_of_this_machine_may_be_a_minute_off(
     project: Project, identity: Identity, gate: Gate, tmp_path: Path
 ) -> None:
-    project.login(identity, BRIEF)
+    project.log_in_to(identity, BRIEF)
     (tmp_path / "sitecustomize.py").write_text(A_MINUTE_AHEAD)
     run = project.succeed(PYTHONPATH=str(tmp_path))
     assert run.info.start_time / 1000 > time.time() + 30
@@ -333,7 +218,7 @@ def test_clock_of_this_machine_may_be_a_minute_off(
 def test_provider_that_goes_away_stops_the_run_with_its_own_message(
     project: Project, identity: Identity, gate: Gate, pipeline: str, runner: str
 ) -> None:
-    project.login(identity, BRIEF)
+    project.log_in_to(identity, BRIEF)
     words = ["--pipelines", pipeline, "--runner", runner]
     process = project.start("kedro", "run", "--env", "guarded", *words)
     while not any("log-metric" in p for paths in gate.tokens.values() for p in paths):
@@ -367,3 +252,21 @@ def test_user_name_and_password(make_project, tmp_path: Path) -> None:
         assert "correct horse" not in output
     finally:
         server.close()
+
+
+def test_ci_of_a_project_with_a_login_needs_no_secret(
+    render: Render, tmp_path: Path
+) -> None:
+    path = tmp_path / "project"
+    shutil.copytree(render(tracking_login="oauth2", project_name="Guarded"), path)
+    (path / "conf/local/credentials.yml").unlink()  # git ignores it
+    steps = yaml.safe_load((path / ".github/workflows/ci.yml").read_text())
+    commands = [step.get("run", "") for step in steps["jobs"]["test"]["steps"]]
+    (login,) = [command for command in commands if "credentials" in command]
+    subprocess.run(login, shell=True, cwd=path, check=True)
+    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    env = {**os.environ, "PYTHONPATH": str(path / "src")}
+    done = subprocess.run(
+        words, cwd=path, env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
