@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import re
+import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -138,6 +139,7 @@ def test_lock_that_was_held_at_a_fork_holds_nobody_up(endpoint: Any) -> None:
     sent(login)
     with login._lock:
         if (child := os.fork()) == 0:
+            signal.alarm(10)
             os._exit(0 if sent(login) == "Bearer t1" else 1)
         assert os.waitpid(child, 0)[1] == 0
 

@@ -40,6 +40,7 @@ class Project:
         experiment: str,
     ) -> None:
         self.path = path
+        self._uri = uri
         self._store = store
         self._experiment = experiment
         answers = {"project_name": "Guarded", "sample_pipeline": False}
@@ -71,10 +72,12 @@ class Project:
             "ca_file": str(identity.ca_file),
             "auth_method": client.method,
         }
-        self._write(
-            "guarded/mlflow_login.yml",
-            {"server": {"request_header_provider": {"init_kwargs": kwargs}}},
-        )
+        provider = {"init_kwargs": kwargs}
+        server = {
+            "mlflow_tracking_uri": self._uri,
+            "request_header_provider": provider,
+        }
+        self._write("guarded/mlflow.yml", {"server": server})
 
     def start(self, *words: str, **variables: str) -> subprocess.Popen:
         """Start a command in the project."""
