@@ -234,6 +234,7 @@ def test_refused_login_is_a_sentence_without_the_secret(
     with pytest.raises(TrackingError, match=f"login at http.*failed.*{sentence}") as e:
         sent(provider(endpoint, auth_method="client_secret_post"))
     assert SECRET not in str(e.value)
+    assert e.value.__cause__ is None
     assert e.value.__suppress_context__
     assert len(endpoint.asked) == 1
 
