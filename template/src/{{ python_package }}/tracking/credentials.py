@@ -13,13 +13,14 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def credential_variables(
-    key: str | None, credentials: Mapping[str, Any]
+    key: str | None, credentials: Mapping[str, Any], env: str = "local"
 ) -> dict[str, str]:
     """Turn an entry of ``credentials.yml`` into environment variables.
 
     Args:
         key: the value of ``server.credentials`` in ``mlflow.yml``; None for no entry.
         credentials: the whole of ``credentials.yml``.
+        env: the environment whose folder holds it; Kedro reads ``local`` for no other.
 
     Raises:
         TrackingError: the entry is missing, is no mapping, or holds something that
@@ -27,7 +28,7 @@ def credential_variables(
     """
     if key is None:
         return {}
-    where = "conf/local/credentials.yml"
+    where = f"conf/{env}/credentials.yml"
     if key not in credentials:
         known = ", ".join(sorted(credentials)) or "no entry at all"
         raise TrackingError(

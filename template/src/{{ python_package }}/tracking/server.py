@@ -41,7 +41,7 @@ class Server:
         with ExitStack() as stack:
             self._surroundings = stack
             entries = context._get_config_credentials() if options.credentials else {}
-            self.lend(credential_variables(options.credentials, entries))
+            self.lend(credential_variables(options.credentials, entries, self._env))
             self.uri = location.tracking_uri(options.mlflow_tracking_uri, project)
             self.artifact_root = location.artifact_root(self.uri, project)
             self.lend({"MLFLOW_TRACKING_URI": self.uri})
