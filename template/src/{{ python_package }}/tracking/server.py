@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 
 from kedro.framework.context import KedroContext
 
-from . import auth, location
+from . import location
 from .config import ServerOptions, environment
 from .credentials import Loan, credential_variables
 from .errors import TrackingError
@@ -50,7 +50,9 @@ class Server:
                 uris.append(location.anchor(options.mlflow_registry_uri, project))
                 self.lend({"MLFLOW_REGISTRY_URI": uris[-1]})
             self._take_over_fluent_uri()
-            self.login = auth.login(options.request_header_provider, context, uris)
+            from .auth import login  # costs mlflow, like the line above
+
+            self.login = login(options.request_header_provider, context, uris)
             if self.login:
                 self.login.register()
                 stack.callback(self.login.unregister)
