@@ -1,23 +1,24 @@
-"""Request-header providers are registered once, and log in."""
+"""The header provider of ``mlflow.yml`` logs a run in, and nobody else."""
 
-import json
 import os
+import pickle
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from kedro.pipeline import Pipeline
 from mlflow.tracking.request_header.abstract_request_header_provider import (
     RequestHeaderProvider,
 )
-from mlflow.tracking.request_header.registry import resolve_request_headers
-from tracking import auth
-from tracking.config import RequestHeaderProviderOptions
+from mlflow.utils.credentials import get_default_host_creds
+from mlflow.utils.rest_utils import http_request
+from tracking.config import RequestHeaderProviderOptions, ServerOptions
 from tracking.errors import TrackingError
-from tracking.oauth2 import OAuth2ClientCredentialsProvider
+from tracking.server import Server
+
+from tests.tracking.conftest import Project
 
 HERE = __name__
 
@@ -25,12 +26,19 @@ HERE = __name__
 class Header(RequestHeaderProvider):
     def __init__(self, value: Any = "x", kedro_context: Any = None) -> None:
         self.value, self.kedro_context = value, kedro_context
+        self.lock = threading.Lock()  # cannot be pickled
 
     def in_context(self) -> bool:
         return True
 
     def request_headers(self) -> dict[str, str]:
-        return {"X-Test": str(self.value)}
+        env = self.kedro_context.env if self.kedro_context else ""
+        return {"Authorization": f"Bearer {self.value}", "X-Env": env}
+
+
+class Nothing(Header):
+    def in_context(self) -> bool:
+        return False
 
 
 class Unbuildable(Header):
@@ -38,36 +46,134 @@ class Unbuildable(Header):
         raise RuntimeError("no luck")
 
 
-def register(kind: str, **options: Any) -> Any:
-    given = RequestHeaderProviderOptions(type=kind, **options)
-    return auth.register(given, SimpleNamespace(env="qa"))  # type: ignore[arg-type]
+class Failing(Header):
+    def request_headers(self) -> dict[str, str]:
+        raise RuntimeError("no luck")
 
 
-@pytest.fixture(autouse=True)
-def clean() -> Iterator[None]:
-    before = list(auth._registry())
-    yield
-    auth._registry()[:] = before
+class Listener(BaseHTTPRequestHandler):
+    """Notes the headers of each request, and sends the caller on, if told to."""
+
+    heard: list[dict[str, str]]
+    elsewhere: str | None = None
+
+    def do_GET(self) -> None:
+        self.heard.append(dict(self.headers))
+        self.send_response(302 if self.elsewhere else 200)
+        if self.elsewhere:
+            self.send_header("Location", self.elsewhere)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
 
 
-def test_second_registration_replaces_the_first() -> None:
-    register(f"{HERE}.Header", init_kwargs={"value": 1})
-    register(f"{HERE}.Header", init_kwargs={"value": 2})
-    assert resolve_request_headers()["X-Test"] == "2"
+class Host:
+    """A server on loopback that hears what MLflow sends."""
+
+    def __init__(self) -> None:
+        self.listener = type("Here", (Listener,), {"heard": []})
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), self.listener)
+        self.uri = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def asked_by_mlflow(self) -> list[str | None]:
+        """Give the ``Authorization`` headers that it has heard, after one request."""
+        http_request(get_default_host_creds(self.uri), "/", "GET")
+        return [headers.get("Authorization") for headers in self.listener.heard]
 
 
-def test_provider_is_gone_after_unregister() -> None:
-    auth.unregister(register(f"{HERE}.Header"))
-    assert "X-Test" not in resolve_request_headers()
+@pytest.fixture
+def hosts() -> Iterator[list[Host]]:
+    there = [Host(), Host(), Host()]
+    yield there
+    for host in there:
+        host.server.shutdown()
+        host.server.server_close()
 
 
-def test_init_kwargs_of_any_type_and_the_context_arrive() -> None:
+@pytest.fixture
+def host(hosts: list[Host]) -> Host:
+    return hosts[0]
+
+
+@pytest.fixture
+def context(project: Project) -> Any:
+    return project.session(Pipeline([]), env="qa").load_context()
+
+
+def reach(
+    context: Any, uri: str, kind: str, registry: str | None = None, **more: Any
+) -> Server:
+    provider = RequestHeaderProviderOptions(type=f"{HERE}.{kind}", **more)
+    options = ServerOptions(
+        mlflow_tracking_uri=uri,
+        mlflow_registry_uri=registry,
+        request_header_provider=provider,
+    )
+    return Server(options, context)
+
+
+def test_second_context_replaces_the_header_provider(context: Any, host: Host) -> None:
+    first = reach(context, host.uri, "Header", init_kwargs={"value": 1})
+    second = reach(context, host.uri, "Header", init_kwargs={"value": 2})
+    assert host.asked_by_mlflow() == ["Bearer 2"]
+    second.give_back()
+    first.give_back()
+
+
+def test_first_run_to_end_leaves_the_other_its_login(context: Any, host: Host) -> None:
+    first = reach(context, host.uri, "Header", init_kwargs={"value": 1})
+    second = reach(context, host.uri, "Header", init_kwargs={"value": 2})
+    first.give_back()
+    assert host.asked_by_mlflow()[-1] == "Bearer 2"
+    third = reach(context, host.uri, "Header", init_kwargs={"value": 3})
+    third.give_back()
+    assert host.asked_by_mlflow()[-1] == "Bearer 2"
+    second.give_back()
+
+
+def test_another_class_replaces_it_too(context: Any, host: Host) -> None:
+    first = reach(context, host.uri, "Header")
+    second = reach(context, host.uri, "Nothing")
+    assert host.asked_by_mlflow() == [None]
+    second.give_back()
+    first.give_back()
+
+
+def test_login_is_gone_with_its_run(context: Any, host: Host) -> None:
+    reach(context, host.uri, "Header").give_back()
+    assert host.asked_by_mlflow() == [None]
+    assert "MLFLOW_TRACKING_AUTH" not in os.environ
+
+
+def test_init_kwargs_of_any_type_and_the_context_arrive(
+    context: Any, host: Host
+) -> None:
     value = [1, {"a": 2.5}, True]
     kwargs = {"value": value}
-    provider = register(f"{HERE}.Header", pass_context=True, init_kwargs=kwargs)
-    assert (provider.value, provider.kedro_context.env) == (value, "qa")
+    server = reach(context, host.uri, "Header", pass_context=True, init_kwargs=kwargs)
+    assert host.asked_by_mlflow() == [f"Bearer {value}"]
+    assert host.listener.heard[0]["X-Env"] == "qa"
+    server.give_back()
 
 
+def test_worker_builds_its_own_with_a_context_of_its_own(
+    context: Any, host: Host
+) -> None:
+    server = reach(context, host.uri, "Header", pass_context=True)
+    travelled = pickle.loads(pickle.dumps(server.login))
+    server.login.unregister()  # type: ignore[union-attr]
+    travelled.register()
+    travelled.register()
+    assert host.asked_by_mlflow() == ["Bearer x"]
+    assert host.listener.heard[0]["X-Env"] == "qa"
+    travelled.unregister()
+    server.give_back()
+
+
+@pytest.mark.parametrize("uri", ["sqlite:///here.db", "https://mlflow.example.com"])
 @pytest.mark.parametrize(
     ("kind", "sentence"),
     [
@@ -76,76 +182,66 @@ def test_init_kwargs_of_any_type_and_the_context_arrive() -> None:
         (f"{HERE}.Unbuildable", "could not be built.*no luck"),
     ],
 )
-def test_bad_class_is_named_with_its_key(kind: str, sentence: str) -> None:
+def test_bad_class_is_named_with_its_key(
+    context: Any, uri: str, kind: str, sentence: str
+) -> None:
+    options = ServerOptions(mlflow_tracking_uri=uri)
+    options.request_header_provider.type = kind
     with pytest.raises(
         TrackingError, match=f"server.request_header_provider.*{sentence}"
     ):
-        register(kind)
+        Server(options, context)
+    assert "MLFLOW_TRACKING_AUTH" not in os.environ
 
 
-class TokenEndpoint(BaseHTTPRequestHandler):
-    issued = 0
-    lifetime = 3600
-    accept = True
-
-    def do_POST(self) -> None:
-        cls = type(self)
-        cls.issued += 1
-        body = {"access_token": f"t{cls.issued}", "expires_in": cls.lifetime}
-        refusal = {"error": "invalid_client", "error_description": "unknown client"}
-        self.send_response(200 if cls.accept else 401)
-        self.send_header("Content-Type", "application/json")
-        self.end_headers()
-        self.wfile.write(json.dumps(body if cls.accept else refusal).encode())
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
+def test_local_store_asks_for_no_login(context: Any) -> None:
+    server = reach(context, "mlruns", "Failing")
+    assert server.login is None
+    server.give_back()
 
 
-@pytest.fixture
-def endpoint(
-    monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[tuple[str, type[TokenEndpoint]]]:
-    handler = type("Endpoint", (TokenEndpoint,), {})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv("OAUTH2_CLIENT_ID", "me")
-    monkeypatch.setenv("OAUTH2_CLIENT_SECRET", "hunter2")
-    monkeypatch.setenv("AUTHLIB_INSECURE_TRANSPORT", "1")
-    yield f"http://127.0.0.1:{server.server_port}/token", handler
-    server.shutdown()
+def test_request_without_its_header_is_never_sent(context: Any, host: Host) -> None:
+    server = reach(context, host.uri, "Failing")
+    with pytest.raises(
+        TrackingError, match="Failing gives no headers: RuntimeError: no l"
+    ):
+        host.asked_by_mlflow()
+    assert host.listener.heard == []
+    server.give_back()
 
 
-def test_token_is_fetched_once_while_it_is_good(endpoint: Any) -> None:
-    url, handler = endpoint
-    provider = OAuth2ClientCredentialsProvider(token_url=url)
-    for _ in range(3):
-        assert provider.request_headers() == {"Authorization": "Bearer t1"}
-    assert handler.issued == 1
-    assert "hunter2" not in repr(provider)
+@pytest.mark.parametrize("value", ["hunter2\n", "hun\nter2", ""])
+def test_header_of_several_lines_is_told_without_its_value(
+    context: Any, host: Host, value: str
+) -> None:
+    server = reach(context, host.uri, "Header", init_kwargs={"value": value})
+    with pytest.raises(TrackingError, match="header Authorization") as error:
+        host.asked_by_mlflow()
+    assert "hun" not in str(error.value)
+    assert host.listener.heard == []
+    server.give_back()
 
 
-def test_threads_share_one_renewal(endpoint: Any) -> None:
-    url, handler = endpoint
-    handler.lifetime = 30  # within the leeway: due at once
-    provider = OAuth2ClientCredentialsProvider(token_url=url)
-    handler.lifetime = 3600
-    with ThreadPoolExecutor(16) as pool:
-        headers = list(pool.map(lambda _: provider.request_headers(), range(16)))
-    assert handler.issued == 2
-    assert headers == [{"Authorization": "Bearer t2"}] * 16
+def test_header_goes_to_the_tracking_and_registry_servers_only(
+    context: Any, hosts: list[Host]
+) -> None:
+    tracking, registry, stranger = hosts
+    server = reach(context, tracking.uri, "Header", registry=registry.uri)
+    heard = [host.asked_by_mlflow() for host in hosts]
+    assert heard == [["Bearer x"], ["Bearer x"], [None]]
+    tracking.listener.elsewhere = stranger.uri
+    assert tracking.asked_by_mlflow() == ["Bearer x"] * 2
+    assert stranger.asked_by_mlflow() == [None] * 3, "one was sent on"
+    server.give_back()
 
 
-def test_refused_login_is_a_sentence_without_the_secret(endpoint: Any) -> None:
-    url, handler = endpoint
-    handler.accept = False
-    with pytest.raises(TrackingError, match="login at http.*failed") as error:
-        OAuth2ClientCredentialsProvider(token_url=url)
-    assert "hunter2" not in str(error.value)
-    assert error.value.__cause__ is None
-
-
-def test_missing_secret_says_where_it_belongs(endpoint: Any) -> None:
-    os.environ.pop("OAUTH2_CLIENT_SECRET")
-    with pytest.raises(TrackingError, match="OAUTH2_CLIENT_SECRET must be set"):
-        OAuth2ClientCredentialsProvider(token_url=endpoint[0])
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("MLFLOW_TRACKING_AUTH", "kubernetes"), ("MLFLOW_TRACKING_AWS_SIGV4", "true")],
+)
+def test_two_ways_to_log_in_are_one_too_many(
+    context: Any, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(TrackingError, match=f"{variable}.*Unset the variable"):
+        reach(context, "https://mlflow.example.com", "Header")

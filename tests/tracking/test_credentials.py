@@ -43,6 +43,11 @@ def test_missing_entry_names_those_that_there_are() -> None:
         credential_variables("mlfow", {"mlflow": {}}, LOADER)
 
 
+def test_missing_entry_belongs_into_the_folder_of_the_environment() -> None:
+    with pytest.raises(TrackingError, match="Add 'mine:' to conf/prod/credentials.yml"):
+        credential_variables("mine", {}, OmegaConfigLoader("conf", env="prod"))
+
+
 def test_environment_is_restored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("THERE", "before")
     monkeypatch.delenv("NOT_THERE", raising=False)

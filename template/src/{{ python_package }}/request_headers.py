@@ -19,13 +19,13 @@ from mlflow.tracking.request_header.abstract_request_header_provider import (
 
 
 class CustomRequestHeaderProvider(RequestHeaderProvider):
-    """Sends a token that an environment variable holds, read anew for each request.
+    """Sends a token, read anew for each request, and the name of the environment.
 
     Args:
         kedro_context: the context of the run; mlflow.yml gives it with
             ``pass_context: true``. Its config loader reaches any configuration file.
-        variable: name of the environment variable. An entry of credentials.yml that
-            ``server.credentials`` names becomes environment variables too.
+        variable: name of the environment variable with the token. An entry of
+            credentials.yml that ``server.credentials`` names becomes variables too.
     """
 
     def __init__(
@@ -33,13 +33,23 @@ class CustomRequestHeaderProvider(RequestHeaderProvider):
         kedro_context: KedroContext | None = None,
         variable: str = "MLFLOW_GATEWAY_TOKEN",
     ) -> None:
-        self.environment = kedro_context.env if kedro_context else None
-        self.variable = variable
+        self._environment = (kedro_context and kedro_context.env) or "local"
+        self._variable = variable
 
     def in_context(self) -> bool:
-        """Whether there is something to send."""
-        return self.variable in os.environ
+        """Whether there is something to send: always."""
+        return True
 
     def request_headers(self) -> dict[str, str]:
-        """Give the headers of one request. Fetch or renew a token here."""
-        return {"Authorization": f"Bearer {os.environ[self.variable]}"}
+        """Give the headers of one request. Fetch or renew a token here.
+
+        Raises:
+            ValueError: there is no token; the run stops and shows this message.
+        """
+        token = os.environ.get(self._variable)
+        if not token:
+            raise ValueError(f"set {self._variable} in conf/local/credentials.yml")
+        return {
+            "Authorization": f"Bearer {token}",
+            "X-Kedro-Env": self._environment,
+        }

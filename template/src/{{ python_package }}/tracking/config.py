@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 import yaml
 from kedro.config import AbstractConfigLoader, MissingConfigException
-from kedro.framework.context import KedroContext
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -211,10 +210,9 @@ def load_config(config_loader: AbstractConfigLoader) -> KedroMlflowConfig:
     raise TrackingError("\n".join(problems))
 
 
-def environment(context: KedroContext) -> str:
-    """Give the Kedro environment of a context, which it calls None for the default."""
-    loader = context.config_loader
-    return context.env or getattr(loader, "default_run_env", None) or "base"
+def environment(config_loader: AbstractConfigLoader) -> str:
+    """Give the Kedro environment, which Kedro calls None for the default."""
+    return config_loader.env or getattr(config_loader, "default_run_env", "") or "base"
 
 
 def where(key: str, config_loader: AbstractConfigLoader) -> str:
@@ -225,7 +223,7 @@ def where(key: str, config_loader: AbstractConfigLoader) -> str:
     """
     source = Path(str(config_loader.conf_source))
     environments = (
-        config_loader.env or getattr(config_loader, "default_run_env", None),
+        environment(config_loader),
         getattr(config_loader, "base_env", None),
     )
     files = [

@@ -9,7 +9,7 @@ from typing import Any
 
 from kedro.config import AbstractConfigLoader
 
-from .config import where
+from .config import environment, where
 from .errors import TrackingError
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -23,7 +23,8 @@ def credential_variables(
     Args:
         key: the value of ``server.credentials`` in ``mlflow.yml``; None for no entry.
         credentials: the whole of ``credentials.yml``.
-        config_loader: tells which ``mlflow.yml`` holds the key.
+        config_loader: knows the files: Kedro reads ``conf/local`` for no other
+            environment than that.
 
     Raises:
         TrackingError: the entry is missing, is no mapping, or holds something that
@@ -31,7 +32,7 @@ def credential_variables(
     """
     if key is None:
         return {}
-    file = "conf/local/credentials.yml"
+    file = f"conf/{environment(config_loader)}/credentials.yml"
     if key not in credentials:
         known = ", ".join(sorted(credentials)) or "no entry at all"
         raise TrackingError(

@@ -79,9 +79,9 @@ class MlflowHook:
             run.end("FINISHED")
 
     @hook_impl(trylast=True)
-    def on_pipeline_error(self, catalog: "CatalogProtocol") -> None:
+    def on_pipeline_error(self, error: Exception, catalog: "CatalogProtocol") -> None:
         if run := _tracked_run(catalog):
-            run.fail()
+            run.fail(error)
 
 
 def _tracked_run(catalog: "CatalogProtocol") -> Any:

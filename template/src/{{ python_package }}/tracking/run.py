@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from mlflow import ActiveRun
     from mlflow.entities import Metric, Run, RunTag
 
+    from .auth import Login
+
 _logger = logging.getLogger(__name__)
 
 
@@ -47,6 +49,7 @@ class Attachment:
         owner: id of the process that started the run.
         nested: whether nodes may open runs below it.
         fresh: whether it had nothing in it when the Kedro run began.
+        login: what MLflow asks for headers, if anything.
         pending: metrics under way, in the process that started the run.
     """
 
@@ -55,6 +58,7 @@ class Attachment:
     owner: int
     nested: bool
     fresh: bool
+    login: "Login | None"
     pending: PendingMetrics | None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -64,6 +68,8 @@ class Attachment:
         self.__dict__.update(state)
         if os.getpid() != self.owner:
             os.environ.update(self.variables)
+            if self.login:
+                self.login.register()
             _forget_inherited_connections()
             self.attach()
             atexit.register(self.detach)  # MLflow would end the run with the worker
@@ -121,6 +127,7 @@ class TrackedRun:
             owner=os.getpid(),
             nested=options.run.nested,
             fresh=bool(server and not options.run.id),
+            login=server.login if server else None,
             pending=self._pending,
         )
         self._name = run.info.run_name or self.run_id
@@ -280,9 +287,15 @@ class TrackedRun:
         if self._server and is_gone(error):
             self._server.give_up()
 
-    def fail(self) -> None:
-        """Mark the run as FAILED; what goes wrong here never hides the user's error."""
+    def fail(self, error: Exception | None = None) -> None:
+        """Mark the run as FAILED; what goes wrong here never hides the user's error.
+
+        Raises:
+            TrackingError: the error is a failed login that Kedro has wrapped.
+        """
         self._end_quietly("FAILED")
+        if error and self.attachment.login:
+            self.attachment.login.explain(error)
 
     def _kill(self) -> None:
         self._end_quietly("KILLED")
@@ -348,7 +361,7 @@ def _new_run(
                 run_name=tracking.run.name or "+".join(_pipeline_names(run_params)),
                 tags=run_tags(
                     run_params,
-                    environment(context),
+                    environment(context.config_loader),
                     context.project_path,
                     tracking.params.redact,
                 ),

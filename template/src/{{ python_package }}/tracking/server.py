@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from kedro.framework.context import KedroContext
 
-from . import auth, location
+from . import location
 from .config import ServerOptions, environment, where
 from .credentials import Loan, credential_variables
 from .errors import TrackingError
@@ -30,6 +30,7 @@ class Server:
         variables: the environment variables that stand meanwhile, credentials
             included; workers of the run need the same ones.
         artifact_root: where the artifacts of a SQLite store go; None for other stores.
+        login: what MLflow asks for headers meanwhile; None where nobody asks.
     """
 
     def __init__(self, options: ServerOptions, context: KedroContext) -> None:
@@ -42,6 +43,7 @@ class Server:
         self.variables: dict[str, str] = {}
         self._options, self._context = options, context
         project, loader = context.project_path, context.config_loader
+        self._env = environment(loader)
         with ExitStack() as stack:
             self._surroundings = stack
             entries = context._get_config_credentials() if options.credentials else {}
@@ -58,9 +60,15 @@ class Server:
             self.shown_uri = location.without_password(self.uri)
             self.artifact_root = location.artifact_root(self.uri, project)
             self.lend({"MLFLOW_TRACKING_URI": self.uri}, exclusive=True)
+            uris = [self.uri, variables.get("MLFLOW_REGISTRY_URI", self.uri)]
             self._take_over_fluent_uri()
-            provider = auth.register(options.request_header_provider, context)
-            stack.callback(auth.unregister, provider)
+            from .auth import login  # costs mlflow, like the line above
+
+            self.login = login(options.request_header_provider, context, uris)
+            if self.login:
+                self.login.register()
+                stack.callback(self.login.unregister)
+                self.lend(self.login.variables)
             self._surroundings = stack.pop_all()
 
     def page(self, run: "RunInfo") -> str:
@@ -68,9 +76,10 @@ class Server:
         if self.uri.startswith(("http:", "https:")):
             address = self.shown_uri.rstrip("/")
             return f"{address}/#/experiments/{run.experiment_id}/runs/{run.run_id}"
-        env = environment(self._context)
         default = getattr(self._context.config_loader, "default_run_env", None)
-        return "kedro mlflow ui" + ("" if env == default else f" --env {env}")
+        return "kedro mlflow ui" + (
+            "" if self._env == default else f" --env {self._env}"
+        )
 
     def lend(self, variables: Mapping[str, str], exclusive: bool = False) -> None:
         """Set environment variables until ``give_back``."""
@@ -114,7 +123,12 @@ class Server:
         )
         if re.search(r"error code (401|403)", error):
             problem = "refuses the login"
-            remedy = "Check server.credentials and conf/local/credentials.yml."
+            settings = "server.request_header_provider and " if self.login else ""
+            clocks = ", and whether the servers' clocks agree" if self.login else ""
+            remedy = (
+                f"Check {settings}server.credentials in mlflow.yml, and "
+                f"conf/{self._env}/credentials.yml{clocks}."
+            )
         elif "refused" in error:
             problem = "does not answer: nothing listens there"
         elif re.search(r"resol|Name or service|nodename", error):
@@ -125,7 +139,7 @@ class Server:
             problem = "does not answer in time"
         return (
             f"The MLflow server at {self.shown_uri} {problem}. The environment is "
-            f"'{environment(self._context)}', the address comes from "
+            f"'{self._env}', the address comes from "
             f"{self._source()}. {remedy}"
         )
 

@@ -67,7 +67,7 @@ class UntrackedRun:
         self._loan.give_back()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def fail(self) -> None:
+    def fail(self, error: Exception | None = None) -> None:
         """As at any end."""
         self.end("FAILED")
 
