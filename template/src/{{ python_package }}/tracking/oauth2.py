@@ -126,7 +126,8 @@ class OAuth2ClientCredentialsProvider(RequestHeaderProvider):
                 scope=self._scope,
                 token_endpoint_auth_method=self._auth_method,
             ) as session:
-                session.mount("https://", _persistent())
+                for scheme in ("https://", "http://"):
+                    session.mount(scheme, _persistent())
                 answer = session.fetch_token(
                     self._token_url or self._discover(session),
                     grant_type="client_credentials",
