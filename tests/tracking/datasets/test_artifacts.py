@@ -64,7 +64,7 @@ def test_version_is_logged_under_the_name_of_the_file(run_id: str) -> None:
     assert len(list(Path("beside.json").iterdir())) == 2
 
 
-@pytest.mark.parametrize("root", ["parts", "memory://bucket/parts"])
+@pytest.mark.parametrize("root", ["parts", "memory:///parts"])
 def test_partitions_of_this_save_are_logged_and_no_others(
     run_id: str, root: str
 ) -> None:

@@ -44,10 +44,12 @@ def test_models_of_a_run_are_told_apart_by_their_names(run_id: str) -> None:
     with mlflow.start_run(nested=True):
         logged("one").save(line(9))
     assert slope(logged("one").load()) == 0
+    logged("one").save(line(4))
+    assert slope(logged("one").load()) == 4
     assert slope(pickle.loads(pickle.dumps(logged("two"))).load()) == 1
     other = MlflowModelTrackingDataset(SKLEARN, run_id=run_id, artifact_path="one")
     mlflow.end_run()
-    assert slope(other.load()) == 0
+    assert slope(other.load()) == 4
 
 
 def test_save_args_reach_the_model(run_id: str) -> None:

@@ -101,7 +101,7 @@ class MlflowModelTrackingDataset(MlflowDataset):
                 uri = self._fetched or self._model_uri
                 return self._flavor.load(uri, self._load_args)
         with self._active_run(self._model) as run_id:
-            uri = self._fetched or f"runs:/{run_id}/{self._model}"
+            uri = self._fetched or self._uri(run_id)
             return self._flavor.load(uri, self._load_args)
 
     def untrack(self, name: str, catalog: CatalogProtocol) -> None:
@@ -139,9 +139,22 @@ class MlflowModelTrackingDataset(MlflowDataset):
         )
 
     def _read(self) -> str:
-        return self._downloaded(
-            self._model_uri or f"runs:/{self._run_id}/{self._model}"
-        )
+        return self._downloaded(self._model_uri or self._uri(str(self._run_id)))
+
+    def _uri(self, run_id: str) -> str:
+        """Give the newest model of the run and the name, by its id.
+
+        A ``runs:/`` URI looks for a file of that name first, which a server of MLflow
+        3.10 fails to answer for minutes. It remains for what MLflow 2 has logged.
+        """
+        from mlflow import MlflowClient
+
+        client = MlflowClient()
+        with self._explained(self._model, run_id):
+            experiment = client.get_run(run_id).info.experiment_id
+            found = client.search_logged_models([experiment], f"name = '{self._model}'")
+        ids = [model.model_id for model in found if model.source_run_id == run_id]
+        return f"models:/{ids[0]}" if ids else f"runs:/{run_id}/{self._model}"
 
     def _describe(self) -> dict[str, Any]:
         return {
