@@ -3,12 +3,10 @@
 import argparse
 import platform
 import re
-import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
@@ -19,9 +17,11 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from tests.mlflow_server import MlflowServer
+from tests.recorder import recorder
+
 from .chart import draw
 from .contestants import BARE, OURS, RIVAL, TEMPLATE, Contestant, build, render
-from .recorder import recorder
 
 PAGE = TEMPLATE / "docs/performance.md"
 NAMES = (BARE, OURS, RIVAL)
@@ -31,12 +31,14 @@ console = Console()
 def main() -> None:
     """Measure everything that the arguments ask for."""
     options = _options()
-    with TemporaryDirectory() as scratch, _server(Path(scratch)) as server:
+    with TemporaryDirectory() as scratch:
         folder = Path(scratch)
+        server = MlflowServer(folder)
         with console.status("Installing three environments"):
             contestants = [build(name, folder) for name in NAMES]
         commands = pd.DataFrame(_commands(contestants, folder, options.repeat))
-        runs = pd.DataFrame(_runs(contestants, server, options))
+        runs = pd.DataFrame(_runs(contestants, server.uri, options))
+        server.close()
     figures = f"{_table(commands)}\n\n{_table(_overhead(runs))}"
     for frame in (commands, _overhead(runs)):
         console.print(_rich(frame))
@@ -143,30 +145,6 @@ def _seconds(work: Callable[[], None]) -> float:
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
-
-
-@contextmanager
-def _server(folder: Path) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    store = f"sqlite:///{folder}/server.db"
-    words = ["--backend-store-uri", store, "--artifacts-destination", f"{folder}/files"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mlflow", "server", "--port", str(port), *words],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        while process.poll() is None:
-            with socket.socket() as probe:
-                if not probe.connect_ex(("127.0.0.1", port)):
-                    break
-            time.sleep(0.2)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def _table(frame: pd.DataFrame) -> str:

@@ -14,11 +14,11 @@ from tracking.errors import TrackingError
 from tracking.oauth2 import OAuth2ClientCredentialsProvider
 
 from tests.conftest import Render
-from tests.e2e.login import free_port
 from tests.e2e.login.gate import Gate
 from tests.e2e.login.identity import Client, Identity
 from tests.e2e.login.project import SECRETS, Project
-from tests.e2e.login.server import MlflowServer
+from tests.loopback import free_port
+from tests.mlflow_server import MlflowServer
 
 BRIEF = Client("brief", "s3cret-of-brief", 4)
 STEADY = Client("steady", "s3cret-of-steady", 12, "client_secret_post")

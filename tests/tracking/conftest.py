@@ -1,16 +1,11 @@
 """A project to run in this process, on a real store."""
 
 import importlib
-import os
 import shutil
-import socket
-import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
 import mlflow
 import pytest
@@ -21,6 +16,7 @@ from kedro.pipeline import Pipeline
 from mlflow.entities import Run
 
 from tests.conftest import Render
+from tests.mlflow_server import MlflowServer
 
 
 class Project:
@@ -102,33 +98,9 @@ def server(
     """The address of an MLflow server that proxies artifacts."""
     folder = tmp_path_factory.mktemp("server")
     shutil.copy(empty_store, folder / "mlflow.db")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
-    command += ["--host", "127.0.0.1", "--port", str(port), "--serve-artifacts"]
-    command += ["--backend-store-uri", f"sqlite:///{folder.as_posix()}/mlflow.db"]
-    command += ["--artifacts-destination", str(folder / "artifacts")]
-    process = subprocess.Popen(
-        command,
-        cwd=folder,
-        env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
-        stdout=(folder / "log.txt").open("w"),
-        stderr=subprocess.STDOUT,
-    )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(600):
-            try:
-                urlopen(f"{address}/health").close()
-                break
-            except OSError:
-                assert process.poll() is None, (folder / "log.txt").read_text()
-                time.sleep(0.1)
-        yield address
-    finally:
-        process.terminate()
-        process.wait(30)
+    there = MlflowServer(folder)
+    yield there.uri
+    there.close()
 
 
 @pytest.fixture

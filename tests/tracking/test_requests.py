@@ -7,7 +7,7 @@ import pytest
 from kedro.pipeline import Pipeline, node
 from kedro.runner import ParallelRunner, SequentialRunner, ThreadRunner
 
-from benchmarks.recorder import recorder
+from tests.recorder import recorder
 from tests.tracking import nodes
 from tests.tracking.conftest import Project
 

@@ -1,12 +1,12 @@
 """A server that does not answer, or goes away, and what may be shown of its address."""
 
 import os
+import shutil
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import mlflow
 import pytest
@@ -14,8 +14,8 @@ from click import ClickException
 from kedro.pipeline import Pipeline, node
 from kedro.runner import ThreadRunner
 from mlflow.exceptions import MlflowException
-from tracking.cli import _free_port
 
+from tests.mlflow_server import MlflowServer
 from tests.tracking import nodes
 from tests.tracking.conftest import Project
 
@@ -118,41 +118,30 @@ def test_disabled_run_beside_a_tracked_one_takes_nothing_from_it(
 
 
 @pytest.fixture
-def server(project: Project) -> Iterator[subprocess.Popen]:
-    """A real server that a test may end."""
-    port = _free_port("127.0.0.1")
-    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
-    command += ["--port", str(port), "--backend-store-uri", project.store]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    address = f"http://127.0.0.1:{port}"
-    project.mlflow_yml(f"server: {{mlflow_tracking_uri: '{address}'}}")
-    while process.poll() is None:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                break
-        time.sleep(0.2)
-    yield process
-    process.terminate()
-    process.wait(30)
+def mortal(
+    project: Project, empty_store: Path, tmp_path: Path
+) -> Iterator[MlflowServer]:
+    """A server that a test may end."""
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
+    there = MlflowServer(tmp_path)
+    project.mlflow_yml(f"server: {{mlflow_tracking_uri: '{there.uri}'}}")
+    yield there
+    there.close()
 
 
 def test_server_that_a_node_found_gone_is_not_waited_for_again(
-    project: Project, server: subprocess.Popen, caplog: pytest.LogCaptureFixture
+    project: Project, mortal: MlflowServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Of two nodes at once, the second would wait for MLflow's seven tries."""
     patience = []
 
     def lose_the_server(a: int) -> None:
-        server.terminate()
-        server.wait(30)
+        mortal.close()
         with pytest.MonkeyPatch.context() as monkeypatch:
             monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
             mlflow.log_metric("lost", 1)
 
     def look(a: int) -> None:
-        server.wait(30)
         for _ in range(100):
             patience[:] = [os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT")]
             if patience != [None]:

