@@ -126,8 +126,9 @@ def _digest(path: Path) -> str | None:
 
 
 def _git(root: Path, *words: str) -> Iterator[str]:
+    command = ["git", *words]
     done = subprocess.run(
-        ["git", *words], cwd=root, capture_output=True, text=True, check=False
+        command, cwd=root, capture_output=True, text=True, check=False
     )
     if done.returncode > 1:  # 1: git grep has found nothing
         raise OSError(f"git {words[0]}: {done.stderr.strip()}")
