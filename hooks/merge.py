@@ -127,8 +127,9 @@ def _order(ours: list[str], theirs: list[str], at_root: bool) -> list[str]:
 
 
 def _kept(base: str, ours: str, theirs: str) -> str:
-    """Merge text between keys: the project's where it has changed it."""
-    return theirs if _bare(ours) == _bare(base) else ours
+    """Merge the text between keys: the template's only where it alone has changed it."""
+    unchanged = _bare(ours) == _bare(base) != _bare(theirs)
+    return theirs if unchanged else ours
 
 
 def _bare(text: str) -> list[str]:

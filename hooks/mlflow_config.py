@@ -45,8 +45,8 @@ def _sentences(file: Path, validator: Any) -> Iterator[str]:
         return
     if content is None:
         return
-    for error in sorted(validator.iter_errors(content), key=str):
-        yield _sentence(error)
+    for violation in sorted(validator.iter_errors(content), key=str):
+        yield from map(_sentence, _causes(violation))
     if _committed(file):
         for key in secret_looking(content):
             yield (
@@ -54,6 +54,20 @@ def _sentences(file: Path, validator: Any) -> Iterator[str]:
                 "conf/local/credentials.yml and name its entry in server.credentials, "
                 "or write ${oc.env:NAME_OF_A_VARIABLE}."
             )
+
+
+def _causes(error: ValidationError) -> Iterator[ValidationError]:
+    """Go down to the keys that are wrong, from a section that may also be null."""
+    depth = len(error.absolute_path)
+    below = [
+        cause
+        for cause in error.context or ()
+        if len(cause.absolute_path) > depth or cause.validator == "additionalProperties"
+    ]
+    for cause in below:
+        yield from _causes(cause)
+    if not below:
+        yield error
 
 
 def _sentence(error: ValidationError) -> str:

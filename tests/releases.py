@@ -74,10 +74,18 @@ class Project(Repository):
     """A project that somebody has made of a template and keeps in git."""
 
     @classmethod
-    def copy(cls, template: Template, path: Path, **answers: Any) -> "Project":
+    def copy(
+        cls,
+        template: Template,
+        path: Path,
+        version: str | None = None,
+        **answers: Any,
+    ) -> "Project":
+        """Copy a release, by default the newest one."""
         run_copy(
             str(template.path),
             path,
+            vcs_ref=version,
             data=answers,
             defaults=True,
             quiet=True,

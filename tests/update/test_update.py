@@ -272,16 +272,7 @@ def test_the_first_version_that_landed_becomes_todays_and_runs(tmp_path: Path) -
     git(template.path, "tag", "v0.0.1", first)
     template.release("v0.1.0")
     path = tmp_path / "project"
-    run_copy(
-        str(template.path),
-        path,
-        vcs_ref="v0.0.1",
-        defaults=True,
-        quiet=True,
-        unsafe=False,
-    )
-    git(path, "init", "-q", "-b", "main")
-    project = Project(path)
+    project = Project.copy(template, path, version="v0.0.1")
     edits = {
         "conf/base/catalog.yml": (
             "accuracy:",
