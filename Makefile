@@ -1,5 +1,5 @@
 # Everything is installed into .venv; nothing else on the machine is touched.
-.PHONY: demo test test-lowest lint generated
+.PHONY: demo test test-lowest lint generated updates
 
 export DO_NOT_TRACK = 1
 
@@ -28,3 +28,8 @@ lint: .venv  ## what pre-commit checks
 
 generated: .venv  ## regenerate the JSON schema of mlflow.yml and the list of checksums
 	.venv/bin/python generated.py
+
+updates: .venv  ## try 500 updates of edited projects, and keep the figures
+	mkdir -p benchmarks/results
+	UPDATES=500 UPDATES_RESULT=benchmarks/results/updates.json .venv/bin/python -m pytest \
+	-n 0 tests/update/test_property.py

@@ -6,15 +6,12 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from subprocess import CalledProcessError
 from typing import Any
 
 import yaml
 from jsonschema import Draft7Validator, TypeChecker, ValidationError
 from jsonschema.validators import extend
-from tracking.secret import secret_looking
-
-from .git import git
+from tracking.secret import committed_secrets
 
 _SCHEMA = Path("conf/mlflow.schema.json")
 
@@ -47,13 +44,7 @@ def _sentences(file: Path, validator: Any) -> Iterator[str]:
         return
     for violation in sorted(validator.iter_errors(content), key=str):
         yield from map(_sentence, _causes(violation))
-    if _committed(file):
-        for key in secret_looking(content):
-            yield (
-                f"{key} looks like a secret, and git keeps this file. Put it into "
-                "conf/local/credentials.yml and name its entry in server.credentials, "
-                "or write ${oc.env:NAME_OF_A_VARIABLE}."
-            )
+    yield from committed_secrets(file, content)
 
 
 def _causes(error: ValidationError) -> Iterator[ValidationError]:
@@ -98,14 +89,6 @@ def _lenient() -> TypeChecker:
     return Draft7Validator.TYPE_CHECKER.redefine_many(
         {"string": text, "integer": whole}
     )
-
-
-def _committed(file: Path) -> bool:
-    try:
-        git("check-ignore", "--quiet", "--", str(file))
-    except CalledProcessError:
-        return True
-    return False
 
 
 def _say(sentence: str) -> None:

@@ -1,10 +1,12 @@
 """Tell a secret that somebody has written into a file which git keeps.
 
-Only the standard library, as in ``template.py``.
+The pre-commit hooks of the template run this file too, in an environment without Kedro.
 """
 
 import re
+import subprocess
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 _NAME = re.compile(r"password|passwd|secret|token|api_?key|access_?key", re.IGNORECASE)
@@ -32,6 +34,25 @@ def looks_secret(key: str, value: object) -> bool:
     if _VALUE.search(value):
         return True
     return bool(_NAME.search(key)) and not _OPEN.fullmatch(value)
+
+
+def committed_secrets(file: Path, content: Any) -> Iterator[str]:
+    """Give a sentence for each secret in a file that git does not ignore.
+
+    Args:
+        file: a file of the project's configuration.
+        content: what it says.
+    """
+    keys = list(secret_looking(content))
+    command = ["git", "check-ignore", "--quiet", file.name]
+    if keys and subprocess.run(command, cwd=file.parent, check=False).returncode == 0:
+        return
+    for key in keys:
+        yield (
+            f"{key} looks like a secret, and git keeps this file. Put it into "
+            "conf/local/credentials.yml and name its entry in server.credentials, "
+            "or write ${oc.env:NAME_OF_A_VARIABLE}."
+        )
 
 
 def secret_looking(content: Any, path: str = "") -> Iterator[str]:

@@ -1,13 +1,14 @@
 """Which version of the template a project follows, and where it has left it.
 
-Only the standard library: the pre-commit hooks of the template run this file too, in an
-environment without Kedro.
+The pre-commit hooks of the template run this file too, in an environment without Kedro.
 """
 
 import os
 import re
 import subprocess
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
@@ -20,6 +21,71 @@ copier would delete such a file with all edits to it, so ``_exclude`` of ``copie
 names it as well and the project is told."""
 
 _ALIASES = {"gh:": "https://github.com/", "gl:": "https://gitlab.com/"}
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How far a project is from its template.
+
+    Attributes:
+        version: the template's version that the project follows; empty when unknown.
+        newest: the newest that the template's address has; empty when unknown.
+        edited: the template's files that differ, from the project's root.
+        obsolete: files of older versions, and what replaces each.
+        unmerged: files in which an update waits for a decision.
+        message: what to do about the version.
+    """
+
+    version: str
+    newest: str
+    edited: list[str]
+    obsolete: dict[str, str]
+    unmerged: list[str]
+    message: str
+
+    @property
+    def ok(self) -> bool:
+        """Whether an update would meet no obstacle; to be behind is none."""
+        return not (self.edited or self.obsolete or self.unmerged)
+
+
+def drift(root: Path) -> Drift:
+    """Compare a project, whose tracking package this is, with its template."""
+    folder = Path(__file__).parent
+    followed = answers(root)
+    version = followed.get("_commit", "")
+    newest, message = _newest(version, followed.get("_src_path", ""), root)
+    edited = [
+        Path(os.path.relpath(folder / name, root)).as_posix()
+        for name in edited_files(folder)
+    ]
+    try:
+        unmerged = unmerged_files(root)
+    except OSError:
+        unmerged = []  # without git there is nothing to merge
+    return Drift(version, newest, edited, obsolete_files(root), unmerged, message)
+
+
+def _newest(version: str, address: str, root: Path) -> tuple[str, str]:
+    from packaging.version import InvalidVersion, Version
+
+    if not version:
+        return "", ".copier-answers.yml names no version, so nothing can be updated"
+    releases = {}
+    try:
+        for tag in released_versions(address, root):
+            with suppress(InvalidVersion):
+                if not (release := Version(tag)).is_prerelease:
+                    releases[release] = tag
+    except OSError as error:
+        return "", f"whether a newer version is out is unknown: {error}"
+    if not releases:
+        return "", "the template has no releases"
+    newest = max(releases)
+    with suppress(InvalidVersion):
+        if newest <= Version(re.sub(r"-\d+-g\w+$", "", version)):
+            return releases[newest], "that is the newest version"
+    return releases[newest], f"{releases[newest]} is out; 'copier update' brings it"
 
 
 def manifest(folder: Path, beside: Mapping[str, Path]) -> str:
