@@ -30,6 +30,4 @@ generated: .venv  ## regenerate the JSON schema of mlflow.yml and the list of ch
 	.venv/bin/python generated.py
 
 updates: .venv  ## try 500 updates of edited projects, and keep the figures
-	mkdir -p benchmarks/results
-	UPDATES=500 UPDATES_RESULT=benchmarks/results/updates.json .venv/bin/python -m pytest \
-	-n 0 tests/update/test_property.py
+	.venv/bin/python benchmarks/updates.py

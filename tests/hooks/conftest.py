@@ -1,17 +1,45 @@
 """A project of a released template, with its hooks installed once."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.releases import Project, Template
 
-PreCommit = Callable[..., subprocess.CompletedProcess[str]]
+
+class PreCommit:
+    """pre-commit, with a cache of its own for the session."""
+
+    def __init__(self, home: Path) -> None:
+        programs = Path(sys.executable).parent
+        self.env = {
+            **os.environ,
+            "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
+            "PRE_COMMIT_HOME": str(home),
+        }
+
+    def __call__(
+        self, project: Project, *words: str
+    ) -> subprocess.CompletedProcess[str]:
+        return self.shell(project, shlex.join(["pre-commit", *words]))
+
+    def shell(
+        self, project: Project, script: str, **env: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a script in a project, as a CI job does."""
+        return subprocess.run(
+            ["bash", "-e", "-c", script],
+            cwd=project.path,
+            env={**self.env, **env},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
 
 
 @pytest.fixture(scope="session")
@@ -32,21 +60,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
 
 @pytest.fixture(scope="session")
 def pre_commit(tmp_path_factory: pytest.TempPathFactory) -> PreCommit:
-    """Give a function that runs pre-commit in a project."""
-    home = tmp_path_factory.mktemp("pre-commit")
-
-    def run(project: Project, *words: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "pre_commit", *words]
-        return subprocess.run(
-            command,
-            cwd=project.path,
-            env={**os.environ, "PRE_COMMIT_HOME": str(home)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    return run
+    return PreCommit(tmp_path_factory.mktemp("pre-commit"))
 
 
 @pytest.fixture(scope="session")

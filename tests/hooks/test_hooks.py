@@ -279,7 +279,7 @@ def test_hooks_work_offline_once_installed(
 ) -> None:
     assert pre_commit(project, "run", "mlflow-config").returncode == 0
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")
-    monkeypatch.setenv("GIT_ALLOW_PROTOCOL", "none")
+        monkeypatch.setitem(pre_commit.env, name, "http://127.0.0.1:9")
+    monkeypatch.setitem(pre_commit.env, "GIT_ALLOW_PROTOCOL", "none")
     for hook in ("mlflow-config", "unmerged-files", "template-owned-files"):
         assert pre_commit(project, "run", hook, "--all-files").returncode == 0
