@@ -79,11 +79,12 @@ class Project(Repository):
         template: Template,
         path: Path,
         version: str | None = None,
+        address: str = "",
         **answers: Any,
     ) -> "Project":
-        """Copy a release, by default the newest one."""
+        """Copy a release, by default the newest one, from the template's address."""
         run_copy(
-            str(template.path),
+            address or str(template.path),
             path,
             vcs_ref=version,
             data=answers,

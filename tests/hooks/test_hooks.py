@@ -1,7 +1,11 @@
 """The hooks that the template publishes, as pre-commit runs them in a project."""
 
-import pytest
+from pathlib import Path
 
+import pytest
+from jinja2 import Environment, FileSystemLoader
+
+from tests.conftest import TEMPLATE
 from tests.hooks.conftest import PreCommit
 from tests.releases import Project, Template, git
 
@@ -283,3 +287,44 @@ def test_hooks_work_offline_once_installed(
     monkeypatch.setitem(pre_commit.env, "GIT_ALLOW_PROTOCOL", "none")
     for hook in ("mlflow-config", "unmerged-files", "template-owned-files"):
         assert pre_commit(project, "run", hook, "--all-files").returncode == 0
+
+
+def test_a_project_from_an_address_gets_hooks_that_work(
+    template: Template,
+    tmp_path: Path,
+    pre_commit: PreCommit,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COPIER_CACHE_DIR", str(tmp_path / "cache"))
+    address = f"git+file://{template.path}"
+    project = Project.copy(template, tmp_path / "project", address=address)
+    repos = project.load(".pre-commit-config.yaml")["repos"]
+    assert {"repo": f"file://{template.path}", "rev": "v0.2.0"}.items() <= repos[
+        -1
+    ].items()
+    done = pre_commit(project, "run", "template-owned-files", "--all-files")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("address", "reference"),
+    [
+        ("gh:us/template", "https://github.com/us/template"),
+        ("gl:/us/template.git", "https://gitlab.com/us/template.git"),
+        ("git+https://git.example.com/t", "https://git.example.com/t"),
+        ("https://git.example.com/t.git", "https://git.example.com/t.git"),
+        ("ssh://git@git.example.com/t.git", "ssh://git@git.example.com/t.git"),
+        ("git@git.example.com:us/t.git", "git@git.example.com:us/t.git"),
+        ("/srv/templates/t", "/srv/templates/t"),
+        ("~/t", str(Path.home() / "t")),
+        ("t", str(Path("t").resolve())),
+    ],
+)
+def test_reference_to_the_hooks(address: str, reference: str) -> None:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATE / "includes"),
+        extensions=["jinja2_ansible_filters.AnsibleCoreFiltersExtension"],
+        autoescape=False,
+    )
+    module = environment.get_template("template_address.jinja").module
+    assert module.template_address(address) == reference  # type: ignore[attr-defined]

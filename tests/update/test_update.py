@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 from copier import run_copy
+from packaging.version import Version
 from pathspec import PathSpec
+from tracking.template import OBSOLETE
 
 from tests.conftest import TEMPLATE
 from tests.releases import Project, Template, git
@@ -262,17 +264,45 @@ def test_a_template_outside_of_git_gives_no_reference(tmp_path: Path) -> None:
     assert "template-owned" not in (tmp_path / "p/.pre-commit-config.yaml").read_text()
 
 
-def test_the_first_version_that_landed_becomes_todays_and_runs(tmp_path: Path) -> None:
-    """A week's edits of a data scientist, then one command."""
+@pytest.fixture
+def released(tmp_path: Path) -> Template:
+    """Every version that has been, the first as v0.0.1, and the working tree on top."""
     template = Template(tmp_path / "template")
     first = git(TEMPLATE, "rev-list", "--max-parents=0", "HEAD").split()[-1]
-    git(template.path, "fetch", "-q", str(TEMPLATE), first)
-    git(template.path, "symbolic-ref", "HEAD", "refs/heads/main")
+    git(template.path, "fetch", "-q", "--tags", str(TEMPLATE), first)
     git(template.path, "update-ref", "refs/heads/main", first)
     git(template.path, "tag", "v0.0.1", first)
-    template.release("v0.1.0")
+    template.release("v999.0.0")
+    return template
+
+
+def test_every_version_becomes_todays_without_trust(
+    released: Template, tmp_path: Path
+) -> None:
+    fresh = Project.copy(released, tmp_path / "fresh").files()
+    *old, todays = sorted(git(released.path, "tag").split(), key=Version)
+    assert todays == "v999.0.0"
+    for version in old:
+        project = Project.copy(released, tmp_path / version, version=version)
+        gone = [
+            name
+            for name in project.files()
+            if name not in fresh
+            and CLASSES["shared_files"].match_file(name)
+            and not any(Path(name).match(pattern) for pattern in OBSOLETE)
+        ]
+        assert gone == [], "copier would drop the edits to them"
+        project.update()
+        assert not project.unmerged
+        assert project.load(".copier-answers.yml")["_commit"] == "v999.0.0"
+
+
+def test_the_first_version_that_landed_becomes_todays_and_runs(
+    released: Template, tmp_path: Path
+) -> None:
+    """A week's edits of a data scientist, then one command."""
     path = tmp_path / "project"
-    project = Project.copy(template, path, version="v0.0.1")
+    project = Project.copy(released, path, version="v0.0.1")
     edits = {
         "conf/base/catalog.yml": (
             "accuracy:",
@@ -308,7 +338,7 @@ def test_the_first_version_that_landed_becomes_todays_and_runs(tmp_path: Path) -
         assert new in project.read(name), name
     assert "TOKEN: t" in project.read("conf/local/credentials.yml")
     assert not (path / "notebooks").exists()
-    fresh = Project.copy(template, tmp_path / "fresh")
+    fresh = Project.copy(released, tmp_path / "fresh")
     tracking = f"{PACKAGE}/tracking/"
     assert {k: v for k, v in project.files().items() if k.startswith(tracking)} == {
         k: v for k, v in fresh.files().items() if k.startswith(tracking)
