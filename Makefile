@@ -1,5 +1,5 @@
 # Everything is installed into .venv; nothing else on the machine is touched.
-.PHONY: demo test test-lowest lint schema
+.PHONY: demo test test-lowest lint generated updates
 
 export DO_NOT_TRACK = 1
 
@@ -26,8 +26,8 @@ test-lowest: .venv  ## the tracking module on the lowest versions that a project
 lint: .venv  ## what pre-commit checks
 	.venv/bin/pre-commit run --all-files
 
-schema: .venv  ## regenerate the JSON schema of mlflow.yml from the models
-	PYTHONPATH="template/src/{{ python_package }}" .venv/bin/python -c "import json, pathlib; \
-	from tracking.config import json_schema; \
-	text = json.dumps(json_schema(), indent=2) + '\n'; \
-	pathlib.Path('template/conf/mlflow.schema.json').write_text(text)"
+generated: .venv  ## regenerate the JSON schema of mlflow.yml and the list of checksums
+	.venv/bin/python generated.py
+
+updates: .venv  ## try 500 updates of edited projects, and keep the figures
+	.venv/bin/python benchmarks/updates.py

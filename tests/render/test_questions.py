@@ -13,7 +13,7 @@ from tests.conftest import TEMPLATE, Render
 QUESTIONS = {
     name: question
     for name, question in yaml.safe_load((TEMPLATE / "copier.yml").read_text()).items()
-    if not name.startswith("_")
+    if not name.startswith("_") and question.get("when") is not False
 }
 
 
@@ -67,6 +67,7 @@ def test_order_of_the_questions() -> None:
         "ci",
         "python_version",
         "telemetry",
+        "renovate",
     ]
 
 

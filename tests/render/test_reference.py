@@ -12,7 +12,7 @@ from tests.conftest import Render
 
 def test_schema_comes_from_the_models(default_project: Path) -> None:
     schema = (default_project / "conf/mlflow.schema.json").read_text("utf-8")
-    assert json.loads(schema) == json_schema(), "regenerate it with 'make schema'"
+    assert json.loads(schema) == json_schema(), "regenerate it with 'make generated'"
 
 
 def test_base_mlflow_yml_documents_every_key(default_project: Path) -> None:

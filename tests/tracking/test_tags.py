@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from kedro.pipeline import Pipeline, node
 from mlflow.entities import Run
 from tracking.tags import kedro_command
 
@@ -95,3 +96,19 @@ def test_commit_and_dirty_tree_are_tags(project: Project) -> None:
     project.write("new.txt", "x")
     _, run = run_in_shell(project, "kedro run --pipelines one")
     assert run.data.tags["git.dirty"] == "true"
+
+
+def test_tags_say_which_template_ran_and_what_the_project_has_edited(
+    project: Project,
+) -> None:
+    project.write(".copier-answers.yml", "_commit: v0.3.0\n_src_path: gh:us/template\n")
+    pipeline = Pipeline([node(lambda: 1, None, "x", name="one")])
+    project.run(pipeline)
+    untouched = project.only_run().data.tags
+    assert untouched["template.version"] == "v0.3.0"
+    assert "template.edited" not in untouched
+    tracking = project.path / "src/tracked/tracking"
+    (tracking / "mine.py").write_text("")
+    (tracking / "auth.py").write_text("# ours\n" + (tracking / "auth.py").read_text())
+    project.run(pipeline)
+    assert project.runs()[-1].data.tags["template.edited"] == "auth.py, mine.py"

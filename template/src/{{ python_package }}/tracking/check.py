@@ -5,14 +5,16 @@ from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
+import yaml
 from kedro.framework.context import KedroContext
 from kedro.framework.project import pipelines
 from kedro.framework.session import KedroSession
 
-from .config import where
+from .config import environment, where
 from .errors import TrackingError
 from .experiment import experiment_name
 from .location import sqlite_path
+from .secret import committed_secrets
 from .server import Server
 
 
@@ -48,6 +50,7 @@ def check(project_path: Path, env: str) -> Finding:
         config = context.mlflow
         experiment = experiment_name(config.tracking.experiment, context)
         _refuse_unknown_pipelines(context)
+        _refuse_secrets(context)
         server = Server(config.server, context)
         uri = server.shown_uri
         try:
@@ -73,6 +76,16 @@ def _refuse_unknown_pipelines(context: KedroContext) -> None:
             close = get_close_matches(name, pipelines, n=1)
             hint = f"did you mean '{close[0]}'?" if close else f"use {list(pipelines)}."
             raise TrackingError(f"{key} names '{name}', which is no pipeline; {hint}")
+
+
+def _refuse_secrets(context: KedroContext) -> None:
+    source = Path(str(context.config_loader.conf_source))
+    for env in ("base", environment(context)):
+        for file in sorted((source / env).glob("**/mlflow*.y*ml")):
+            content = yaml.safe_load(file.read_text("utf-8"))
+            for sentence in committed_secrets(file, content):
+                path = file.relative_to(source.parent).as_posix()
+                raise TrackingError(f"{path}: {sentence}")
 
 
 def _answer(server: Server) -> str:

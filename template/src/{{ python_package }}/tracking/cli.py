@@ -91,15 +91,31 @@ def ui(
 @_env_option
 @click.option("--all", "every", is_flag=True, help="Check every environment.")
 @click.option(
+    "--template", is_flag=True, help="Compare with the template, not a server."
+)
+@click.option(
     "--format", "style", type=click.Choice(["table", "json"]), default="table"
 )
 @click.pass_obj
-def check(metadata: ProjectMetadata, env: str | None, every: bool, style: str) -> None:
+def check(
+    metadata: ProjectMetadata,
+    env: str | None,
+    every: bool,
+    template: bool,
+    style: str,
+) -> None:
     """Say where runs would go, and whether they would get there.
 
     The exit code is 1 when a run would not be tracked. With --format json the last line
     is a list with an object for each environment.
+
+    With --template, say instead which version of the template the project follows,
+    whether a newer one is out, and what an update would meet: edited files of the
+    template, files that it no longer has, conflicts that wait for a decision. The exit
+    code is 1 when there is such a file; the JSON is one object.
     """
+    if template:
+        raise SystemExit(_check_template(metadata.project_path, style))
     from .check import check as check_environment
     from .check import environments
 
@@ -110,6 +126,25 @@ def check(metadata: ProjectMetadata, env: str | None, every: bool, style: str) -
     else:
         _print_table(findings)
     raise SystemExit(0 if all(finding.ok for finding in findings) else 1)
+
+
+def _check_template(project_path: Path, style: str) -> int:
+    from dataclasses import asdict
+
+    from .template import drift
+
+    found = drift(project_path)
+    if style == "json":
+        click.echo(json.dumps(asdict(found)))
+        return 0 if found.ok else 1
+    click.echo(f"template: {found.version or 'unknown'}; {found.message}.")
+    for name in found.edited:
+        click.echo(f"edited: {name} is the template's; make the change there.")
+    for name, instead in found.obsolete.items():
+        click.echo(f"obsolete: {name} is no longer the template's; {instead}.")
+    for name in found.unmerged:
+        click.echo(f"unmerged: {name} waits for a decision after an update.")
+    return 0 if found.ok else 1
 
 
 def _print_table(findings: "list[Finding]") -> None:

@@ -10,6 +10,9 @@ from typing import Any
 import yaml
 
 from .params import REDACTED, redacted
+from .template import answers, edited_files
+
+_LONGEST = 5000  # of a tag's value, in servers older than MLflow 2.10
 
 _OPTIONS = {
     "pipeline_names": "--pipelines",
@@ -107,8 +110,7 @@ def _git(project_path: Path) -> dict[str, str]:
 
 
 def _template(project_path: Path) -> dict[str, str]:
-    answers = project_path / ".copier-answers.yml"
-    if not answers.is_file():
-        return {}
-    version = yaml.safe_load(answers.read_text("utf-8")).get("_commit")
-    return {"template.version": version} if version else {}
+    """Say which version of the template ran, and which of its files the project edited."""
+    tags = {"template.version": answers(project_path).get("_commit", "")}
+    tags["template.edited"] = ", ".join(edited_files(Path(__file__).parent))
+    return {name: value[:_LONGEST] for name, value in tags.items() if value}

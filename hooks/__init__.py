@@ -1,0 +1,5 @@
+"""What runs around a project's life: pre-commit hooks, and migrations of updates.
+
+pre-commit installs this package from the template's own repository, with the tracking
+module beside it for the checks that ``kedro mlflow check`` makes as well.
+"""

@@ -1,0 +1,95 @@
+"""Check every ``conf/*/mlflow.yml`` against the project's own schema."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft7Validator, TypeChecker, ValidationError
+from jsonschema.validators import extend
+from tracking.secret import committed_secrets
+
+_SCHEMA = Path("conf/mlflow.schema.json")
+
+
+def main() -> int:
+    """Say for each file which key is wrong, and which value looks like a secret."""
+    if not _SCHEMA.is_file():
+        _say(f"{_SCHEMA.as_posix()} is missing; 'copier recopy' brings it back.")
+        return 1
+    schema = json.loads(_SCHEMA.read_text("utf-8"))
+    validator = extend(Draft7Validator, type_checker=_lenient())(schema)
+    sentences = [
+        f"{file.as_posix()}: {sentence}"
+        for pattern in ("*/**/mlflow*.yml", "*/**/mlflow*.yaml")
+        for file in sorted(Path("conf").glob(pattern))
+        for sentence in _sentences(file, validator)
+    ]
+    for sentence in sentences:
+        _say(sentence)
+    return 1 if sentences else 0
+
+
+def _sentences(file: Path, validator: Any) -> Iterator[str]:
+    try:
+        content = yaml.safe_load(file.read_text("utf-8"))
+    except yaml.YAMLError as error:
+        yield f"is no YAML: {' '.join(str(error).split())}"
+        return
+    if content is None:
+        return
+    for violation in sorted(validator.iter_errors(content), key=str):
+        yield from map(_sentence, _causes(violation))
+    yield from committed_secrets(file, content)
+
+
+def _causes(error: ValidationError) -> Iterator[ValidationError]:
+    """Go down to the keys that are wrong, from a section that may also be null."""
+    depth = len(error.absolute_path)
+    below = [
+        cause
+        for cause in error.context or ()
+        if len(cause.absolute_path) > depth or cause.validator == "additionalProperties"
+    ]
+    for cause in below:
+        yield from _causes(cause)
+    if not below:
+        yield error
+
+
+def _sentence(error: ValidationError) -> str:
+    key = ".".join(map(str, error.absolute_path))
+    if error.validator == "additionalProperties":
+        known = error.schema["properties"]
+        unknown = ", ".join(sorted(set(error.instance) - set(known)))
+        return f"{key or 'the file'} has no key {unknown}; use {', '.join(known)}."
+    kinds = [kind.get("type") or f"one of {kind.get('enum')}" for kind in _kinds(error)]
+    return f"{key or 'the file'} is not {', '.join(dict.fromkeys(map(str, kinds)))}."
+
+
+def _kinds(error: ValidationError) -> list[dict[str, Any]]:
+    every = error.schema.get("anyOf") or [error.schema]
+    return [kind for kind in every if "$ref" not in kind] or [{"type": "object"}]
+
+
+def _lenient() -> TypeChecker:
+    """Take a number for a text, and a text of digits for a number, as a run does."""
+
+    def text(_: TypeChecker, value: object) -> bool:
+        return isinstance(value, str | int | float) and not isinstance(value, bool)
+
+    def whole(checker: TypeChecker, value: object) -> bool:
+        digits = isinstance(value, str) and value.isdecimal()
+        return digits or Draft7Validator.TYPE_CHECKER.is_type(value, "integer")
+
+    return Draft7Validator.TYPE_CHECKER.redefine_many(
+        {"string": text, "integer": whole}
+    )
+
+
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr)  # noqa: T201

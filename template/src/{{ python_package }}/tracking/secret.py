@@ -1,0 +1,67 @@
+"""Tell a secret that somebody has written into a file which git keeps.
+
+The pre-commit hooks of the template run this file too, in an environment without Kedro.
+"""
+
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+_NAME = re.compile(r"password|passwd|secret|token|api_?key|access_?key", re.IGNORECASE)
+
+# What such a key may say openly: a resolver, an address, a variable's name, a path.
+_OPEN = re.compile(r"\$\{.*\}|[a-z+]+://[^@\s]*|[A-Z][A-Z0-9_]*|[\w./-]*/[\w./-]*|")
+
+# GitHub's, GitLab's, AWS's and Databricks' tokens, JSON web tokens, logins in addresses.
+_VALUE = re.compile(
+    r"gh[pousr]_\w{36}|github_pat_\w+|glpat-[\w-]{20}|AKIA[A-Z0-9]{16}|dapi[0-9a-f]{32}"
+    r"|eyJ[\w-]+\.eyJ[\w-]+\.|://[^/\s:@$]*:[^/\s@$]+@|\b(?:Bearer|Basic) \w"
+)
+
+
+def looks_secret(key: str, value: object) -> bool:
+    """Whether a value is one that a committed file should not hold.
+
+    Args:
+        key: its name; ``password``, ``token`` and the like call for a resolver, an
+            address, a path or the name of a variable.
+        value: what it says; some secrets are known by their looks under any name.
+    """
+    if not isinstance(value, str):
+        return False
+    if _VALUE.search(value):
+        return True
+    return bool(_NAME.search(key)) and not _OPEN.fullmatch(value)
+
+
+def committed_secrets(file: Path, content: Any) -> Iterator[str]:
+    """Give a sentence for each secret in a file that git does not ignore.
+
+    Args:
+        file: a file of the project's configuration.
+        content: what it says.
+    """
+    keys = list(secret_looking(content))
+    command = ["git", "check-ignore", "--quiet", file.name]
+    if keys and subprocess.run(command, cwd=file.parent, check=False).returncode == 0:
+        return
+    for key in keys:
+        yield (
+            f"{key} looks like a secret, and git keeps this file. Put it into "
+            "conf/local/credentials.yml and name its entry in server.credentials, "
+            "or write ${oc.env:NAME_OF_A_VARIABLE}."
+        )
+
+
+def secret_looking(content: Any, path: str = "") -> Iterator[str]:
+    """Give the dotted keys of a configuration whose values look like secrets."""
+    if isinstance(content, Mapping):
+        for key, value in content.items():
+            yield from secret_looking(value, f"{path}.{key}" if path else str(key))
+    elif isinstance(content, list):
+        for item in content:
+            yield from secret_looking(item, path)
+    elif looks_secret(path.rpartition(".")[2], content):
+        yield path

@@ -1,0 +1,148 @@
+"""What docs/organisation.md shows works."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+import yaml
+from copier.errors import UnsafeTemplateError
+
+from tests.conftest import TEMPLATE, Render
+from tests.hooks.conftest import PreCommit
+from tests.releases import Project, Template
+
+DOCS = TEMPLATE / "docs" / "organisation"
+
+
+def test_settings_are_what_copier_proposes(
+    template: Template, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = yaml.safe_load((DOCS / "settings.yml").read_text("utf-8"))
+    questions = yaml.safe_load((TEMPLATE / "copier.yml").read_text("utf-8"))
+    assert set(settings) == {"defaults", "trust"}
+    assert set(settings["defaults"]) <= set(questions)
+    monkeypatch.setenv("COPIER_SETTINGS_PATH", str(DOCS / "settings.yml"))
+    answers = Project.copy(template, tmp_path / "p").load(".copier-answers.yml")
+    assert settings["defaults"].items() <= answers.items()
+
+
+def test_trust_of_the_settings_is_for_one_form_of_the_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    template = Template(tmp_path / "mlops" / "template")
+    template.release("v0.1.0")
+    project = Project.copy(template, tmp_path / "p")
+    migration = {"_migrations": [{"version": "v0.2.0", "command": ["git", "status"]}]}
+    template.write("copier.yml", template.read("copier.yml") + yaml.dump(migration))
+    template.release("v0.2.0")
+    settings = (DOCS / "settings.yml").read_text("utf-8")
+    ours = settings.replace("https://git.example.com/mlops/", f"{tmp_path}/mlops/")
+    (tmp_path / "settings.yml").write_text(ours)
+    with pytest.raises(UnsafeTemplateError):
+        project.update()
+    monkeypatch.setenv("COPIER_SETTINGS_PATH", str(tmp_path / "settings.yml"))
+    project.update()
+
+
+def test_an_answer_of_the_organisation_reaches_every_project(tmp_path: Path) -> None:
+    template = Template(tmp_path / "template")
+    page = (TEMPLATE / "docs/organisation.md").read_text("utf-8")
+    example = page.split("```yaml\n")[1].split("```")[0]
+    copier = template.read("copier.yml")
+    start = copier.index("environments:\n")
+    end = copier.index("# --- How to log in")
+    template.write("copier.yml", f"{copier[:start]}{example}\n{copier[end:]}")
+    template.release("v0.1.0")
+    project = Project.copy(template, tmp_path / "p")
+    prod = "conf/prod/mlflow.yml"
+    assert project.load(prod)["server"] == {
+        "mlflow_tracking_uri": "https://mlflow.example.com"
+    }
+    template.replace("copier.yml", "prod: https://mlflow.", "prod: https://tracking.")
+    template.release("v0.2.0")
+    project.update()
+    assert project.load(prod)["server"] == {
+        "mlflow_tracking_uri": "https://tracking.example.com"
+    }
+
+
+def test_canary_settles_what_is_no_conflict_and_commits(
+    project: Project, pre_commit: PreCommit
+) -> None:
+    project.replace("conf/base/mlflow.yml", "  host: null\n", "  host: example.com\n")
+    project.commit()
+    done = _canary(project, pre_commit)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert project.changed == set()
+    assert project.load(".copier-answers.yml")["_commit"] == "v0.2.0"
+    assert project.load("conf/base/mlflow.yml")["ui"]["host"] == "example.com"
+
+
+def test_canary_stops_at_a_conflict(project: Project, pre_commit: PreCommit) -> None:
+    name = "    name: null\n\n    # Whether nodes"
+    project.replace("conf/base/mlflow.yml", name, name.replace("null", "mine"))
+    project.commit()
+    done = _canary(project, pre_commit)
+    assert done.returncode != 0
+    assert "an update has changed what the project has changed too" in done.stdout
+
+
+def _canary(
+    project: Project, pre_commit: PreCommit
+) -> subprocess.CompletedProcess[str]:
+    """Run the job's update as its runner does."""
+    job = yaml.safe_load((DOCS / "canary.yml").read_text("utf-8"))["jobs"]["canary"]
+    (script,) = [s["run"] for s in job["steps"] if s.get("name") == "Update"]
+    assert job["env"] == {"VERSION": "${{ inputs.version }}"}
+    person = {
+        f"GIT_{who}_{what}": "a@example.com"
+        for who in ("AUTHOR", "COMMITTER")
+        for what in ("NAME", "EMAIL")
+    }
+    return pre_commit.shell(project, script, VERSION="v0.2.0", **person)
+
+
+def test_the_server_tells_which_projects_are_behind(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path.as_posix()}/mlflow.db"
+    client = mlflow.MlflowClient(uri)
+    tags: dict[str, dict[str, str]] = {
+        "behind": {"template.version": "v0.2.0"},
+        "edited": {"template.version": "v0.3.0", "template.edited": "run.py"},
+        "good": {"template.version": "v0.3.0"},
+    }
+    for name, values in tags.items():
+        client.create_run(client.create_experiment(name), tags=values)
+    done = subprocess.run(
+        [sys.executable, DOCS / "behind.py", uri, "v0.3.0"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert sorted(done.stdout.splitlines()) == [
+        "behind: v0.2.0, edited: nothing",
+        "edited: v0.3.0, edited: run.py",
+    ]
+
+
+def test_renovate_json_says_what_renovate_knows(render: Render) -> None:
+    """Keys from docs.renovatebot.com: configuration options and the copier manager."""
+    config: dict[str, Any] = json.loads(
+        (render(renovate=True) / "renovate.json").read_text("utf-8")
+    )
+    assert set(config) == {"$schema", "extends", "pre-commit", "packageRules"}
+    assert config["extends"] == ["config:recommended"]
+    assert config["pre-commit"]["enabled"] is False
+    (rule,) = config["packageRules"]
+    assert set(rule) <= {
+        "automerge",
+        "commitMessageTopic",
+        "description",
+        "labels",
+        "matchManagers",
+    }
+    assert rule["matchManagers"] == ["copier"]
+    assert not (render() / "renovate.json").exists()

@@ -1,0 +1,370 @@
+"""Random edits times random releases: an update loses nothing.
+
+``make updates`` tries 500 and keeps the figures.
+"""
+
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+from kedro.config import OmegaConfigLoader
+from pathspec import PathSpec
+
+from hooks.merge_mlflow_config import main as merge_mlflow_config
+from hooks.migrations.rename_key import renamed
+from tests.releases import Project, Template, git
+from tests.render.test_ownership import CLASSES
+from tests.update.edits import (
+    MLFLOW_YML,
+    NEW,
+    OLD,
+    PROJECT_EDITS,
+    RENAME,
+    SECRETS,
+    TEMPLATE_CHANGES,
+    Edit,
+)
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+UPDATES = int(os.environ.get("UPDATES", "24"))
+SHARES = int(os.environ.get("UPDATES_SHARES", "2"))
+"""Worker processes among which the updates are divided."""
+
+FIGURES = os.environ.get("UPDATES_FIGURES")
+"""A folder for the figures of each share."""
+
+RUN_EVERY = 50
+"""A whole ``kedro run`` takes seconds; the other updates load the configuration."""
+
+ANSWERS = {"environments": {"staging": None, "prod": "https://mlflow.example.com"}}
+MISSING = object()
+
+
+class Laboratory:
+    """A template that gets a release for each try, and the project that follows it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.template = Template(folder / "template")
+        self.template.release("v0.1.0")
+        self.made = Project.copy(self.template, folder / "made", **ANSWERS)
+        for name, text in SECRETS.items():
+            self.made.write(name, text)
+        assert self.made.changed == set(), "git ignores the secrets"
+        self.releases = 0
+
+    def release(self, changes: list[Edit]) -> str:
+        git(self.template.path, "checkout", "-q", "--force", "v0.1.0")
+        git(self.template.path, "clean", "-qfd")
+        for change in changes:
+            change.apply(self.template)
+        version = f"v0.2.{self.releases}"
+        self.releases += 1
+        self.template.release(version)
+        return version
+
+    def project(self, edits: list[Edit]) -> Project:
+        path = self.folder / "project"
+        shutil.rmtree(path, ignore_errors=True)
+        shutil.copytree(self.made.path, path)
+        project = Project(path)
+        for edit in edits:
+            edit.apply(project)
+        project.commit()
+        return project
+
+    def fresh(self, version: str) -> Project:
+        path = self.folder / "fresh"
+        shutil.rmtree(path, ignore_errors=True)
+        return Project.copy(self.template, path, version=version, **ANSWERS)
+
+
+@pytest.fixture(scope="module")
+def laboratory(tmp_path_factory: pytest.TempPathFactory) -> Laboratory:
+    return Laboratory(tmp_path_factory.mktemp("laboratory"))
+
+
+PLACES = {change.place for change in TEMPLATE_CHANGES}
+CONTESTED = [edit for edit in PROJECT_EDITS if edit.place in PLACES]
+
+
+def some(edits: st.SearchStrategy[Edit], least: int) -> st.SearchStrategy[list[Edit]]:
+    return st.lists(edits, min_size=least, max_size=least + 5, unique_by=id)
+
+
+UNTOUCHED: st.SearchStrategy[list[Edit]] = st.just([])
+EDITED = some(st.sampled_from(CONTESTED) | st.sampled_from(PROJECT_EDITS), 3)
+
+
+@pytest.mark.parametrize("number", range(SHARES))
+def test_nothing_is_lost(laboratory: Laboratory, number: int) -> None:
+    @seed(number)
+    @given(
+        changes=some(st.sampled_from(TEMPLATE_CHANGES), 2),
+        projects=st.tuples(UNTOUCHED | EDITED, EDITED, EDITED, EDITED),
+    )
+    @settings(
+        max_examples=UPDATES // SHARES // 4,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],  # a try takes seconds, and is as short as its lists
+        suppress_health_check=list(HealthCheck),
+    )
+    def nothing_is_lost(changes: list[Edit], projects: tuple[list[Edit], ...]) -> None:
+        version = laboratory.release(changes)
+        fresh = laboratory.fresh(version).files()
+        for edits in projects:
+            figures["tried"] += 1
+            figures["lost"] += 1  # until it is proven that nothing is
+            project = laboratory.project(edits)
+            outcome = _update(laboratory, project, version, fresh, edits, changes)
+            if figures["tried"] % RUN_EVERY == 2 and not _marked_before(edits):
+                _runs(project)
+                figures["ran"] += 1
+            figures["lost"] -= 1
+            figures[outcome] += 1
+
+    figures = Counter[str]()
+    try:
+        nothing_is_lost()
+    finally:
+        if FIGURES:
+            Path(FIGURES, f"{number}.json").write_text(json.dumps(figures), "utf-8")
+    assert figures["lost"] == 0
+    assert figures["tried"] >= UPDATES // SHARES
+
+
+def _update(
+    laboratory: Laboratory,
+    project: Project,
+    version: str,
+    fresh: dict[str, bytes],
+    edits: list[Edit],
+    changes: list[Edit],
+) -> str:
+    """Update a project and look for everything that its owner has written."""
+    before, old = project.files(), laboratory.made.files()
+    project.update(unsafe=RENAME in changes, vcs_ref=version)
+    updated = project.files()
+    for name in sorted(set(before) | set(old)):
+        sides = (files.get(name) for files in (old, before, fresh, updated))
+        _keeps_file(name, *sides, renames=RENAME in changes)
+    if not edits:
+        _is_as_fresh(updated, fresh)
+    conflicted = project.unmerged
+    for name in conflicted:
+        _both_have_changed(name, edits, changes)
+    _settle(project)
+    _keeps_every_key(project, before, old, fresh, RENAME in changes)
+    left = project.unmerged
+    _keep_ours(project)
+    _loads(project, edits)
+    return "conflicted" if left else "settled" if conflicted else "clean"
+
+
+def _keeps_file(
+    name: str,
+    old: bytes | None,
+    ours: bytes | None,
+    theirs: bytes | None,
+    after: bytes | None,
+    *,
+    renames: bool,
+) -> None:
+    if CLASSES["project_files"].match_file(name) or name in SECRETS:
+        if not (name == "conf/local/mlflow.yml" and renames):
+            assert after == ours, f"{name} is the project's"
+        return
+    if ours is None:
+        assert after is None, f"{name} was deleted and is back"
+        return
+    if ours == old or name == ".copier-answers.yml":
+        return
+    assert after is not None, f"{name} was edited and is gone"
+    added = _lines(ours) - _lines(old or b"")
+    lost = {line for line in added if line not in _lines(after)}
+    if renames:  # its migration merges by key, and gives the key its new name
+        short = OLD.rpartition(".")[2]
+        lost = {line for line in lost if short not in line} - _lines(theirs or b"")
+        if name == MLFLOW_YML:
+            lost = {line for line in lost if line.startswith("# ours")}
+    assert not lost, f"{name}: {sorted(lost)}"
+
+
+def _lines(text: bytes) -> set[str]:
+    return {line.strip() for line in text.decode("utf-8").splitlines()} - {""}
+
+
+def _is_as_fresh(found: dict[str, bytes], fresh: dict[str, bytes]) -> None:
+    mine = PathSpec.from_lines("gitignore", CLASSES["project_files"].patterns)
+    ignored = {*SECRETS, "conf/README.md"}
+
+    def shared(files: dict[str, bytes]) -> dict[str, bytes]:
+        return {
+            name: text
+            for name, text in files.items()
+            if not mine.match_file(name) and name not in ignored
+        }
+
+    assert shared(found) == shared(fresh)
+
+
+def _settle(project: Project) -> None:
+    """Run the command that merges by key, as its user does."""
+    working = Path.cwd()
+    os.chdir(project.path)
+    try:
+        merge_mlflow_config([])
+    finally:
+        os.chdir(working)
+
+
+def _keeps_every_key(
+    project: Project,
+    before: dict[str, bytes],
+    old: dict[str, bytes],
+    fresh: dict[str, bytes],
+    renames: bool,
+) -> None:
+    """Compare every key of every mlflow.yml with the three sides."""
+    for name, ours in before.items():
+        if not re.fullmatch(r"conf/\w+/mlflow\.yml", name) or name in SECRETS:
+            continue
+        if b"<<<<<<<" in ours:
+            continue
+        sides = [side.decode() for side in (old.get(name, b""), ours)]
+        if renames:
+            sides = [renamed(side, OLD, NEW) for side in sides]
+        sides.append(fresh.get(name, b"").decode())
+        _keeps_keys(name, project.read(name), *map(_leaves_of, sides))
+
+
+def _keeps_keys(name: str, text: str, base: dict, ours: dict, theirs: dict) -> None:
+    mine = _leaves_of(_side(text, "ours"))
+    yours = _leaves_of(_side(text, "theirs"))
+    for key in {*base, *ours, *theirs, *mine, *yours}:
+        b, o, t = (side.get(key, MISSING) for side in (base, ours, theirs))
+        expected = {"ours": t if o == b else o, "theirs": o if t == b else t}
+        if _below_a_removed_section(key, base, ours, theirs):
+            continue
+        found = {"ours": mine.get(key, MISSING), "theirs": yours.get(key, MISSING)}
+        assert found["ours"] == expected["ours"], f"{name}: {key}"
+        if o in (b, t) or t == b:  # no conflict, so no markers
+            assert found["theirs"] == expected["ours"], f"{name}: {key}"
+
+
+def _below_a_removed_section(key: str, base: dict, ours: dict, theirs: dict) -> bool:
+    """Whether one side has removed a section in which the other has changed a key."""
+    parts = key.split(".")
+    for depth in range(1, len(parts)):
+        prefix = ".".join(parts[:depth]) + "."
+        sides = [
+            {k: v for k, v in side.items() if k.startswith(prefix)}
+            for side in (base, ours, theirs)
+        ]
+        if sides[0] and not all(sides[1:]) and sides[1] != sides[2]:
+            return sides[0] not in sides[1:]
+    return False
+
+
+def _leaves_of(text: str) -> dict[str, Any]:
+    return dict(_leaves(yaml.safe_load(text) or {}, ""))
+
+
+def _leaves(content: Any, path: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(content, dict) and content:
+        for key, value in content.items():
+            yield from _leaves(value, f"{path}.{key}" if path else key)
+    else:
+        yield path, content
+
+
+def _side(text: str, side: str) -> str:
+    keep = r"\1" if side == "ours" else r"\2"
+    block = r"^<{7} [^\n]*\n(.*?)^={7}\r?\n(.*?)^>{7} [^\n]*\n"
+    return re.sub(block, keep, text, flags=re.M | re.S)
+
+
+def _keep_ours(project: Project) -> None:
+    for name in project.unmerged:
+        project.write(name, _side(project.read(name), "ours"))
+
+
+def _both_have_changed(name: str, edits: list[Edit], changes: list[Edit]) -> None:
+    """A conflict is of one part that both have changed, or of the whole layout."""
+    source = name.replace("penguin_classifier", "{{ python_package }}")
+    ours = {e.place for e in edits if not e.place or e.place[0] == name}
+    theirs = {
+        c.place
+        for c in changes
+        if not c.place or re.sub("{%.*?%}|template/|.jinja", "", c.place[0]) == source
+    }
+    parts = {place[1] for place in ours if place} & {p[1] for p in theirs if p}
+    assert parts or None in ours or None in theirs, f"{name}: {edits} {changes}"
+
+
+def _marked_before(edits: list[Edit]) -> bool:
+    return any("markers left" in edit.name for edit in edits)
+
+
+def _loads(project: Project, edits: list[Edit]) -> None:
+    """Read what a run reads, with the project's own tracking module."""
+    tomllib.loads(project.read("pyproject.toml"))
+    for path in project.path.rglob("src/**/*.py"):
+        compile(path.read_text("utf-8"), str(path), "exec")
+    if _marked_before(edits):
+        return
+    package = project.path / "src/penguin_classifier/tracking/__init__.py"
+    spec = importlib.util.spec_from_file_location("of_a_project", package)
+    assert spec
+    assert spec.loader
+    sys.modules["of_a_project"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sys.modules["of_a_project"])
+    try:
+        config = importlib.import_module("of_a_project.config")
+        for env in ("local", "staging", "prod"):
+            loader = OmegaConfigLoader(
+                str(project.path / "conf"),
+                env=env,
+                base_env="base",
+                default_run_env="local",
+                merge_strategy={"mlflow": "soft"},
+            )
+            assert config.load_config(loader).tracking
+    finally:
+        for name in [name for name in sys.modules if name.startswith("of_a_project")]:
+            del sys.modules[name]
+
+
+def _runs(project: Project) -> None:
+    """Run it as its owner does, into a store of its own."""
+    store = project.path / "mlruns"
+    project.write(
+        "conf/local/mlflow.yml", f"server: {{mlflow_tracking_uri: {store}}}\n"
+    )
+    env = {**os.environ, "KEDRO_MLFLOW_DISABLED": "false"}
+    done = subprocess.run(
+        [sys.executable, "-m", "kedro", "run", "--env", "local"],
+        cwd=project.path,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
