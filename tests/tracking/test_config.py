@@ -49,14 +49,14 @@ def test_every_mistake_is_named_at_once(tmp_path: Path) -> None:
     assert len(sentences) == 4
     text = str(error.value)
     assert (
-        "conf/base/mlflow.yml: tracking.experiment.nme is not a key of mlflow.yml; "
-        "did you mean 'name'?"
+        "conf/base/mlflow.yml: tracking.experiment.nme is not a key of mlflow.yml "
+        "(did you mean 'name'?)."
     ) in text
     assert "conf/local/mlflow.yml: servr is not a key" in text
     assert "did you mean 'server'?" in text
-    assert "conf/base/mlflow.yml: tracking.params.long_params_strategy:" in text
+    assert "conf/base/mlflow.yml: tracking.params.long_params_strategy should" in text
     assert "found 'cut'" in text
-    assert "conf/local/mlflow.yml: ui.port:" in text
+    assert "conf/local/mlflow.yml: ui.port should be a whole number" in text
 
 
 @pytest.mark.parametrize("port", ["5000", '"5000"'])
@@ -72,10 +72,10 @@ def test_misspelt_key_is_found_even_with_a_null(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("server:\n  a: 1\n b: 2\n", "cannot be read.*mlflow.yml.*line"),
+        ("server:\n  a: 1\n b: 2\n", "base/mlflow.yml, line 3 is no valid YAML"),
         (
             "ui: {host: '${oc.env:NO_SUCH_VARIABLE}'}",
-            "cannot be read.*NO_SUCH_VARIABLE",
+            "mlflow.yml: ui.host cannot be resolved.*NO_SUCH_VARIABLE",
         ),
     ],
 )
@@ -87,5 +87,33 @@ def test_file_that_cannot_be_read_is_a_sentence(
 
 
 def test_resolver_without_its_colon_is_told_of_it(tmp_path: Path) -> None:
-    with pytest.raises(TrackingError, match=r"colon: \$\{km.random_name:\}"):
+    sentence = r"base/mlflow.yml: tracking.run.name .* colon: \$\{km.random_name:\}"
+    with pytest.raises(TrackingError, match=sentence):
         load(tmp_path, 'tracking: {run: {name: "${km.random_name}"}}')
+
+
+def test_resolver_that_is_not_there_gets_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(TrackingError, match="did you mean 'km.random_name'"):
+        load(tmp_path, 'tracking: {run: {name: "${km.random_nam:}"}}')
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (
+            "ui: {}\nui: {}\n",
+            "local/mlflow.yml, line 2 is no valid YAML.*duplicate key",
+        ),
+        ("ui:\n\tport: 1\n", "local/mlflow.yml, line 2 is no valid YAML"),
+        ("tracking: penguins", "tracking should be a mapping, found 'penguins'"),
+        ("tracking: {run: {nested: 12}}", "nested should be true or false, found 12"),
+        ("ui: {port: x}", "ui.port should be a whole number, found 'x'"),
+        ("tracking: {run: {name: [1]}}", "run.name should be text"),
+        ("tracking: {disable_tracking: {pipelines: a}}", "should be a list, found 'a'"),
+    ],
+)
+def test_mistake_is_a_sentence_in_words_of_yaml(
+    tmp_path: Path, text: str, sentence: str
+) -> None:
+    with pytest.raises(TrackingError, match=sentence):
+        load(tmp_path, "ui: {}", text)

@@ -44,7 +44,7 @@ def test_missing_entry_names_those_that_there_are() -> None:
 
 
 def test_missing_entry_belongs_into_the_folder_of_the_environment() -> None:
-    with pytest.raises(TrackingError, match="Add 'mine:' to conf/prod/credentials.yml"):
+    with pytest.raises(TrackingError, match="add 'mine:' to conf/prod/credentials.yml"):
         credential_variables("mine", {}, OmegaConfigLoader("conf", env="prod"))
 
 

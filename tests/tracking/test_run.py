@@ -253,11 +253,21 @@ def test_disabled_run_discards_what_nodes_log_themselves(
     assert project.only_run().info.status == "FINISHED"
 
 
+@pytest.mark.parametrize("value", ["true", "1", "Yes", "on"])
 def test_variable_turns_tracking_off(
+    project: Project, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("KEDRO_MLFLOW_DISABLED", value)
+    project.run(ONE)
+    assert project.runs() == []
+
+
+def test_variable_that_says_neither_is_an_error(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("KEDRO_MLFLOW_DISABLED", "true")
-    project.run(ONE)
+    monkeypatch.setenv("KEDRO_MLFLOW_DISABLED", "perhaps")
+    with pytest.raises(ClickException, match="is 'perhaps'; use true or false"):
+        project.run(ONE)
     assert project.runs() == []
 
 

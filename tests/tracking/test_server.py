@@ -157,5 +157,5 @@ def test_server_that_a_node_found_gone_is_not_waited_for_again(
     with pytest.raises(MlflowException, match="API request to"):
         project.run(pipeline, runner=ThreadRunner(max_workers=2))
     assert patience == ["5"]
-    assert "ends as FAILED, but: The MLflow server" in caplog.text
+    assert "is FAILED, but its server may not know: The MLflow" in caplog.text
     assert "MLFLOW_HTTP_REQUEST_TIMEOUT" not in os.environ

@@ -48,7 +48,8 @@ class CustomRequestHeaderProvider(RequestHeaderProvider):
         """
         token = os.environ.get(self._variable)
         if not token:
-            raise ValueError(f"set {self._variable} in conf/local/credentials.yml")
+            file = f"conf/{self._environment}/credentials.yml"
+            raise ValueError(f"set {self._variable} in {file}")
         return {
             "Authorization": f"Bearer {token}",
             "X-Kedro-Env": self._environment,

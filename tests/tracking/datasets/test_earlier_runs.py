@@ -59,18 +59,16 @@ def test_run_reads_from_an_earlier_one_and_writes_to_it(
     assert report.read_text() == '"of today"'
 
 
-@pytest.mark.parametrize(
-    "runner", [SequentialRunner(), ParallelRunner(max_workers=1)], ids=["own", "worker"]
-)
+@pytest.mark.parametrize("runner", [SequentialRunner, ParallelRunner])
 def test_disabled_pipeline_reads_its_inputs_and_writes_nothing(
     project: Project,
     earlier: str,
-    runner: SequentialRunner | ParallelRunner,
+    runner: type,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     project.mlflow_yml("tracking: {disable_tracking: {pipelines: [__default__]}}")
     before = project.only_run().data.metrics
-    project.run(LATER, runner=runner)
+    project.run(LATER, runner=runner())
     assert project.only_run().data.metrics == before
     assert (project.path / "data/note.json").read_text() == '"compared"'
     monkeypatch.setenv("MLFLOW_TRACKING_URI", project.store)

@@ -1,5 +1,6 @@
 """The login of a run: headers from the class that ``mlflow.yml`` names."""
 
+import inspect
 import os
 import uuid
 from collections.abc import Iterable, Mapping
@@ -21,7 +22,7 @@ from requests import PreparedRequest
 from requests.auth import AuthBase
 
 from .config import RequestHeaderProviderOptions, where
-from .errors import TrackingError
+from .errors import TrackingError, did_you_mean
 
 _NAME = "kedro"
 _Origin = tuple[str, str | None, int | None]
@@ -162,6 +163,13 @@ class Login(RequestAuthProvider):
                 "RequestHeaderProvider."
             )
         kwargs = dict(options.init_kwargs)
+        known = inspect.signature(kind).parameters
+        if not any(p.kind is p.VAR_KEYWORD for p in known.values()):
+            for name in set(kwargs) - set(known):
+                raise TrackingError(
+                    f"{self._key}.init_kwargs: {options.type} takes no '{name}'"
+                    f"{did_you_mean(name, known)}."
+                )
         if options.pass_context:
             kwargs["kedro_context"] = context or self._own_context()
         try:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
 import yaml
@@ -10,8 +9,8 @@ from kedro.framework.context import KedroContext
 from kedro.framework.project import pipelines
 from kedro.framework.session import KedroSession
 
-from .config import environment, where
-from .errors import TrackingError
+from .config import mlflow_files, where
+from .errors import TrackingError, did_you_mean
 from .experiment import experiment_name
 from .location import sqlite_path
 from .secret import committed_secrets
@@ -70,22 +69,23 @@ def environments(conf_source: Path) -> Iterator[str]:
 
 def _refuse_unknown_pipelines(context: KedroContext) -> None:
     disabled = context.mlflow.tracking.disable_tracking.pipelines  # type: ignore[attr-defined]
-    for name in disabled:
-        if name not in pipelines:
-            key = where("tracking.disable_tracking.pipelines", context.config_loader)
-            close = get_close_matches(name, pipelines, n=1)
-            hint = f"did you mean '{close[0]}'?" if close else f"use {list(pipelines)}."
-            raise TrackingError(f"{key} names '{name}', which is no pipeline; {hint}")
+    unknown = [name for name in disabled if name not in pipelines]
+    if unknown:
+        key = where("tracking.disable_tracking.pipelines", context.config_loader)
+        found = ", ".join(
+            f"'{name}'" + did_you_mean(name, pipelines) for name in unknown
+        )
+        raise TrackingError(
+            f"{key} names pipelines that are not there: {found}. There are: "
+            f"{', '.join(pipelines)}."
+        )
 
 
 def _refuse_secrets(context: KedroContext) -> None:
-    source = Path(str(context.config_loader.conf_source))
-    for env in ("base", environment(context)):
-        for file in sorted((source / env).glob("**/mlflow*.y*ml")):
-            content = yaml.safe_load(file.read_text("utf-8"))
-            for sentence in committed_secrets(file, content):
-                path = file.relative_to(source.parent).as_posix()
-                raise TrackingError(f"{path}: {sentence}")
+    for name, file in mlflow_files(context.config_loader):
+        content = yaml.safe_load(file.read_text("utf-8"))
+        for sentence in committed_secrets(file, content):
+            raise TrackingError(f"{name}: {sentence}")
 
 
 def _answer(server: Server) -> str:

@@ -196,7 +196,7 @@ def _serve(server: "Server", host: str, port: int | None) -> int:
     while process.poll() is None and _is_free(host, port):
         time.sleep(0.2)
     if process.poll() is None:
-        click.echo(f"They are at http://{host}:{port} (Ctrl-C ends it)")
+        click.echo(f"The runs are at http://{host}:{port} (Ctrl-C ends it)")
     return process.wait()
 
 

@@ -2,19 +2,28 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 from kedro.config import AbstractConfigLoader, MissingConfigException
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from .errors import TrackingError
-from .resolvers import mlflow_resolvers
+from .errors import TrackingError, did_you_mean
+from .resolvers import RESOLVERS, mlflow_resolvers
 
 PATTERNS = ["mlflow*", "mlflow*/**", "**/mlflow*"]
+
+_PROBLEMS = {  # by the beginning of pydantic's name for an error
+    "bool": "should be true or false",
+    "dict": "should be a mapping",
+    "int": "should be a whole number",
+    "list": "should be a list",
+    "model": "should be a mapping",
+    "string": "should be text",
+}
 
 
 class _Section(BaseModel):
@@ -199,10 +208,10 @@ def load_config(config_loader: AbstractConfigLoader) -> KedroMlflowConfig:
             content = config_loader["mlflow"]
     except MissingConfigException:
         content = {}
-    except (yaml.YAMLError, OmegaConfBaseException) as error:
-        bare = re.search(r"Interpolation key '([\w.]+)' not found", str(error))
-        hint = f" A resolver ends in a colon: ${{{bare[1]}:}}" if bare else ""
-        raise TrackingError(f"mlflow.yml cannot be read: {error}.{hint}") from None
+    except yaml.YAMLError:
+        raise TrackingError(_unreadable(config_loader)) from None
+    except OmegaConfBaseException as error:
+        raise TrackingError(_unresolved(error, config_loader)) from None
     try:
         return KedroMlflowConfig.model_validate(content)
     except ValidationError as invalid:
@@ -221,21 +230,40 @@ def where(key: str, config_loader: AbstractConfigLoader) -> str:
     The environment's file wins over base's, as in the merge; a key that no file sets
     is simply of ``mlflow.yml``.
     """
-    source = Path(str(config_loader.conf_source))
-    environments = (
-        environment(config_loader),
-        getattr(config_loader, "base_env", None),
-    )
-    files = [
-        file
-        for env in environments
-        if env
-        for file in sorted((source / env).glob("**/mlflow*.y*ml"))
-    ]
-    for file in files:
+    for name, file in mlflow_files(config_loader):
         if _sets(yaml.safe_load(file.read_text("utf-8")), key.split(".")):
-            return f"{source.name}/{file.relative_to(source).as_posix()}: {key}"
+            return f"{name}: {key}"
     return f"mlflow.yml: {key}"
+
+
+def mlflow_files(config_loader: AbstractConfigLoader) -> Iterator[tuple[str, Path]]:
+    """Yield the files of ``mlflow.yml`` with their names for people, the winner first."""
+    source = Path(str(config_loader.conf_source))
+    for env in (environment(config_loader), getattr(config_loader, "base_env", "")):
+        for file in sorted((source / env).glob("**/mlflow*.y*ml")) if env else ():
+            yield f"{source.name}/{file.relative_to(source).as_posix()}", file
+
+
+def _unreadable(config_loader: AbstractConfigLoader) -> str:
+    for name, file in mlflow_files(config_loader):
+        try:
+            OmegaConf.load(file)
+        except yaml.MarkedYAMLError as error:
+            line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+            return f"{name}{line} is no valid YAML: {error.problem}."
+    return "mlflow.yml is no valid YAML."
+
+
+def _unresolved(error: Any, config_loader: AbstractConfigLoader) -> str:
+    found_at = where(str(error.full_key), config_loader)
+    problem = str(error).splitlines()[0].rstrip(".")
+    if bare := re.search(r"Interpolation key '([\w.]+)' not found", problem):
+        hint = f". A resolver ends in a colon: ${{{bare[1]}:}}"
+    elif unknown := re.search(r"interpolation type ([\w.]+)", problem):
+        hint = did_you_mean(unknown[1], RESOLVERS)
+    else:
+        hint = "."
+    return f"{found_at} cannot be resolved: {problem}{hint}"
 
 
 def _sets(content: Any, path: list[str]) -> bool:
@@ -251,11 +279,11 @@ def _sentence(error: Any, config_loader: AbstractConfigLoader) -> str:
     found_at = where(".".join(path), config_loader)
     if error["type"] == "extra_forbidden":
         keys = list(_fields_at(path[:-1]))
-        close = get_close_matches(path[-1], keys, n=1, cutoff=0.5)
-        hint = f"did you mean '{close[0]}'?" if close else f"use {', '.join(keys)}."
-        return f"{found_at} is not a key of mlflow.yml; {hint}"
-    problem = error["msg"][0].lower() + error["msg"][1:]
-    return f"{found_at}: {problem}, found {_shown(error['input'])}."
+        hint = did_you_mean(path[-1], keys) or f"; use {', '.join(keys)}"
+        return f"{found_at} is not a key of mlflow.yml{hint}."
+    message = error["msg"].replace("Input should", "should")
+    problem = _PROBLEMS.get(error["type"].partition("_")[0], message)
+    return f"{found_at} {problem}, found {_shown(error['input'])}."
 
 
 def _shown(value: Any) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from kedro.config import AbstractConfigLoader
 
 from .config import environment, where
-from .errors import TrackingError
+from .errors import TrackingError, did_you_mean
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -36,8 +36,9 @@ def credential_variables(
     if key not in credentials:
         known = ", ".join(sorted(credentials)) or "no entry at all"
         raise TrackingError(
-            f"{where('server.credentials', config_loader)} is '{key}', but credentials.yml "
-            f"has {known}. Add '{key}:' to {file}, or correct server.credentials."
+            f"{where('server.credentials', config_loader)} is '{key}'"
+            f"{did_you_mean(key, credentials)}, but credentials.yml has {known}. Correct "
+            f"server.credentials, or add '{key}:' to {file}."
         )
     entry = credentials[key]
     if not isinstance(entry, Mapping):

@@ -38,16 +38,16 @@ class MlflowHook:
         catalog: "CatalogProtocol",
     ) -> None:
         from .datasets import bind, untrack
-        from .run import TrackedRun, is_disabled
+        from .run import TrackedRun, disabled_by
 
         context = self._thread.context
         if left := getattr(self._thread, "run", None):
             left.fail()  # a SystemExit that Kedro has no hook for
-        if is_disabled(context.mlflow, run_params):
+        if reason := disabled_by(context.mlflow, run_params):
             from .untracked import UntrackedRun, server_to_read
 
             untrack(pipeline, catalog, lambda: server_to_read(context))
-            setattr(catalog, _TRACKED_RUN, UntrackedRun())
+            setattr(catalog, _TRACKED_RUN, UntrackedRun(reason))
             return
         from .params import pipeline_params
 

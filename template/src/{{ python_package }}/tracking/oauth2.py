@@ -198,7 +198,9 @@ def _reason(error: Exception) -> str:
         )
     if isinstance(error, exceptions.SSLError):
         return f"its certificate is not trusted. Name your company's in {_KEY}.ca_file."
-    silent = (exceptions.ConnectionError, exceptions.Timeout, exceptions.RetryError)
+    if isinstance(error, exceptions.RetryError):
+        return "it answers with errors of its own. Try again later."
+    silent = (exceptions.ConnectionError, exceptions.Timeout)
     if isinstance(error, silent):
         return f"it does not answer. Check the address in {_KEY}, and the network."
     return f"it gives no token there. Check the address in {_KEY}."

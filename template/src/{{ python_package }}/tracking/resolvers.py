@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from omegaconf import OmegaConf
 from omegaconf.resolvers import oc
 
+RESOLVERS = ("globals", "km.random_name", "oc.env", "runtime_params")
+
 
 @contextmanager
 def mlflow_resolvers() -> Iterator[None]:

@@ -306,7 +306,10 @@ class TrackedRun:
                 self.end(status, timeout=SECONDS)
         except Exception as error:
             _logger.warning(
-                "MLflow run '%s' ends as %s, but: %s", self._name, status, error
+                "MLflow run '%s' is %s, but its server may not know: %s",
+                self._name,
+                status,
+                error,
             )
 
     def _take_open_runs(self) -> None:
@@ -323,12 +326,23 @@ class TrackedRun:
             self._open = [ActiveRun(self.attachment.run)]
 
 
-def is_disabled(config: KedroMlflowConfig, run_params: Mapping[str, Any]) -> bool:
-    """Whether ``mlflow.yml`` or ``KEDRO_MLFLOW_DISABLED`` keeps a run untracked."""
-    if os.environ.get("KEDRO_MLFLOW_DISABLED", "").lower() in ("true", "1"):
-        return True
+def disabled_by(config: KedroMlflowConfig, run_params: Mapping[str, Any]) -> str:
+    """Give what keeps a run untracked, or nothing.
+
+    Raises:
+        TrackingError: ``KEDRO_MLFLOW_DISABLED`` is neither true nor false.
+    """
+    value = os.environ.get("KEDRO_MLFLOW_DISABLED", "")
+    if value.lower() in ("true", "1", "yes", "on"):
+        return "the variable KEDRO_MLFLOW_DISABLED"
+    if value.lower() not in ("", "false", "0", "no", "off"):
+        raise TrackingError(
+            f"The variable KEDRO_MLFLOW_DISABLED is '{value}'; use true or false."
+        )
     disabled = config.tracking.disable_tracking.pipelines
-    return all(name in disabled for name in _pipeline_names(run_params))
+    if all(name in disabled for name in _pipeline_names(run_params)):
+        return "tracking.disable_tracking.pipelines in mlflow.yml"
+    return ""
 
 
 def _pipeline_names(run_params: Mapping[str, Any]) -> list[str]:
@@ -368,7 +382,8 @@ def _new_run(
             )
     # For runs that nodes open.
     server.lend({"MLFLOW_EXPERIMENT_ID": run.info.experiment_id})
-    _logger.info("MLflow run '%s' at %s", run.info.run_name, server.shown_uri)
+    name, run_id = run.info.run_name, run.info.run_id
+    _logger.info("MLflow run '%s' (%s) at %s", name, run_id, server.shown_uri)
     return run
 
 

@@ -1,5 +1,6 @@
 """The tracking server of a run: reached, lent to the process, given back."""
 
+import os
 import re
 import socket
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
     from mlflow.entities import RunInfo
 
 _PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+_LOGINS = (
+    "MLFLOW_TRACKING_TOKEN",
+    "MLFLOW_TRACKING_USERNAME",
+    "MLFLOW_TRACKING_PASSWORD",
+)
 
 
 class Server:
@@ -122,7 +128,7 @@ class Server:
             "Start it, correct the address, or run with KEDRO_MLFLOW_DISABLED=true."
         )
         if re.search(r"error code (401|403)", error):
-            problem = "refuses the login"
+            problem = f"refuses the login{'' if self.login else _kind_of_login()}"
             settings = "server.request_header_provider and " if self.login else ""
             clocks = ", and whether the servers' clocks agree" if self.login else ""
             remedy = (
@@ -137,6 +143,7 @@ class Server:
             problem = f"answers with an error: HTTP status {status[1]}"
         else:
             problem = "does not answer in time"
+            remedy += " MLFLOW_HTTP_REQUEST_TIMEOUT sets how many seconds it has."
         return (
             f"The MLflow server at {self.shown_uri} {problem}. The environment is "
             f"'{self._env}', the address comes from "
@@ -169,3 +176,13 @@ class Server:
         if earlier != self.uri:  # an earlier mlflow.set_tracking_uri beats the variable
             mlflow.set_tracking_uri(self.uri)
             self._surroundings.callback(mlflow.set_tracking_uri, earlier)
+
+
+def _kind_of_login() -> str:
+    """Tell which variables MLflow logs in with, by name."""
+    given = [name for name in _LOGINS if os.environ.get(name)]
+    if not given:
+        return f": neither {_LOGINS[0]} nor {_LOGINS[1]} has a value"
+    if given == [_LOGINS[1]]:
+        return f": {_LOGINS[2]} has no value"
+    return f" with {' and '.join(given)}"

@@ -24,9 +24,12 @@ class UntrackedRun:
     It costs no ``import mlflow`` where no node does that, and has the methods of
     ``TrackedRun`` that hooks call. Under a run that somebody else has started, or while
     a tracked one is under way in this process, it leaves MLflow alone.
+
+    Args:
+        reason: what keeps the run untracked, for the log.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, reason: str) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="kedro-mlflow-untracked-"))
         self._joined = _is_joined()
         uri = (self._folder / "store").as_uri()  # which MLflow makes when it is used
@@ -39,7 +42,7 @@ class UntrackedRun:
         self._earlier = None if self._joined else _use(uri)
         self._loan = Loan(self._variables)
         atexit.register(self.fail)
-        _logger.info("No MLflow run: tracking is turned off for this one")
+        _logger.info("No MLflow run: turned off by %s", reason)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_variables": self._variables, "_joined": self._joined}
