@@ -258,6 +258,10 @@ def _keeps_every_key(
 def _keeps_keys(name: str, text: str, base: dict, ours: dict, theirs: dict) -> None:
     mine = _leaves_of(_side(text, "ours"))
     yours = _leaves_of(_side(text, "theirs"))
+    for side in (base, ours, theirs, mine, yours):
+        for section in {k.rpartition(".")[0] for k in {*base, *ours, *theirs}}:
+            if side.get(section, MISSING) is None:
+                del side[section]  # emptied: the same as without it
     for key in {*base, *ours, *theirs, *mine, *yours}:
         b, o, t = (side.get(key, MISSING) for side in (base, ours, theirs))
         expected = {"ours": t if o == b else o, "theirs": o if t == b else t}
