@@ -47,6 +47,12 @@ class Entry:
         """Give the text below the lead."""
         return self.text + "".join(map(str, (self.entries or {}).values()))
 
+    @property
+    def below(self) -> dict[str, Entry] | None:
+        """Give the keys below it, none for a section that has been emptied."""
+        emptied = self.span is not None and self.span[0] == self.span[1]
+        return {} if emptied else self.entries
+
     def says(self, other: Entry | None) -> bool:
         """Whether both say the same, however they are written."""
         return other is not None and _canonical(self.value) == _canonical(other.value)

@@ -85,10 +85,11 @@ def _entry(
     conflicts: list[Conflict],
 ) -> Iterator[str]:
     lead = _kept(base.lead if base else "", ours.lead, theirs.lead)
-    if ours.entries is not None and theirs.entries is not None:
+    below = ours.below
+    if below is not None and theirs.entries is not None:
         old = (base.entries if base else None) or {}
         yield lead + _kept(base.text if base else "", ours.text, theirs.text)
-        yield from _merged(old, ours.entries, theirs.entries, f"{name}.", conflicts)
+        yield from _merged(old, below, theirs.entries, f"{name}.", conflicts)
     elif theirs.says(ours) or theirs.says(base):
         yield lead + ours.body
     elif ours.says(base) and (body := _with_value(ours, theirs, base)):

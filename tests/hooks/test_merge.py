@@ -78,6 +78,12 @@ ui:
             id="a key that the template drops goes",
         ),
         pytest.param(
+            ("ui:\n\n  port: null\n", "ui:\n"),
+            ("port: null", "port: null\n\n  # New.\n  new: 1"),
+            [("ui:\n\n  port: null\n", "ui:\n\n  # New.\n  new: 1\n")],
+            id="a new key in an emptied section",
+        ),
+        pytest.param(
             ("ui:\n\n  port: null\n", "ui: {port: 7}\n"),
             ("nested: true", "nested: false"),
             [

@@ -339,10 +339,18 @@ TEMPLATE_CHANGES = [
     Edit("template: a new key", _new_key, (MLFLOW_YML, "tracking.run.note")),
     RENAME,
     swap(
-        BASE, "# The experiment that the runs", "# Experiment to which the runs", "c1"
+        BASE,
+        "# The experiment that the runs",
+        "# Experiment to which the runs",
+        "tracking.experiment",
     ),
-    swap(BASE, "# Where 'kedro mlflow ui' listens", "# Where the UI listens", "c2"),
-    swap(BASE, "# Null: the variable MLFLOW", "# null: the variable MLFLOW", "c3"),
+    swap(BASE, "# Where 'kedro mlflow ui' listens", "# Where the UI listens", "ui"),
+    swap(
+        BASE,
+        "# Null: the variable MLFLOW",
+        "# null: the variable MLFLOW",
+        "server.mlflow_tracking_uri",
+    ),
     create("template/docs/tracking.md", "# Tracking\n"),
     create(f"{SOURCE}/tracking/more.py", '"""More."""\n'),
     create("template/conf/qa/mlflow.yml", "# What differs.\n\n# server:\n"),

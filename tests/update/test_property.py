@@ -258,6 +258,10 @@ def _keeps_every_key(
 def _keeps_keys(name: str, text: str, base: dict, ours: dict, theirs: dict) -> None:
     mine = _leaves_of(_side(text, "ours"))
     yours = _leaves_of(_side(text, "theirs"))
+    for side in (base, ours, theirs, mine, yours):
+        for section in {k.rpartition(".")[0] for k in {*base, *ours, *theirs}}:
+            if side.get(section, MISSING) is None:
+                del side[section]  # emptied: the same as without it
     for key in {*base, *ours, *theirs, *mine, *yours}:
         b, o, t = (side.get(key, MISSING) for side in (base, ours, theirs))
         expected = {"ours": t if o == b else o, "theirs": o if t == b else t}
@@ -307,16 +311,29 @@ def _keep_ours(project: Project) -> None:
 
 
 def _both_have_changed(name: str, edits: list[Edit], changes: list[Edit]) -> None:
-    """A conflict is of one part that both have changed, or of the whole layout."""
+    """A conflict is of one part that both have changed, or of the whole layout.
+
+    A key has its comment with it, and a section the keys below it.
+    """
     source = name.replace("penguin_classifier", "{{ python_package }}")
     ours = {e.place for e in edits if not e.place or e.place[0] == name}
     theirs = {
         c.place
         for c in changes
-        if not c.place or re.sub("{%.*?%}|template/|.jinja", "", c.place[0]) == source
+        if not c.place or _rendered(c.place[0]) in (name, source)
     }
-    parts = {place[1] for place in ours if place} & {p[1] for p in theirs if p}
-    assert parts or None in ours or None in theirs, f"{name}: {edits} {changes}"
+    met = any(
+        f"{mine[1]}.".startswith(f"{yours[1]}.")
+        or f"{yours[1]}.".startswith(f"{mine[1]}.")
+        for mine in ours
+        for yours in theirs
+        if mine and yours
+    )
+    assert met or None in ours or None in theirs, f"{name}: {edits} {changes}"
+
+
+def _rendered(path: str) -> str:
+    return re.sub("{%.*?%}|template/|.jinja", "", path)
 
 
 def _marked_before(edits: list[Edit]) -> bool:
