@@ -248,11 +248,15 @@ def test_bad_moment_of_the_provider_is_overcome(endpoint: Any, moments: int) -> 
 
 
 def test_silent_provider_is_a_sentence(endpoint: Any) -> None:
-    endpoint.bad_moments = 10
     nobody = OAuth2ClientCredentialsProvider(issuer="https://127.0.0.1:9")
-    for login in (provider(endpoint), nobody):
-        with pytest.raises(TrackingError, match="does not answer. Check the address"):
-            sent(login)
+    with pytest.raises(TrackingError, match="does not answer. Check the address"):
+        sent(nobody)
+
+
+def test_provider_with_errors_of_its_own_is_a_sentence(endpoint: Any) -> None:
+    endpoint.bad_moments = 10
+    with pytest.raises(TrackingError, match="errors of its own. Try again later"):
+        sent(provider(endpoint))
 
 
 def test_neither_token_nor_secret_is_shown(

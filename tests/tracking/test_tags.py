@@ -107,8 +107,15 @@ def test_tags_say_which_template_ran_and_what_the_project_has_edited(
     untouched = project.only_run().data.tags
     assert untouched["template.version"] == "v0.3.0"
     assert "template.edited" not in untouched
-    tracking = project.path / "src/tracked/tracking"
-    (tracking / "mine.py").write_text("")
-    (tracking / "auth.py").write_text("# ours\n" + (tracking / "auth.py").read_text())
-    project.run(pipeline)
+    # The package as this process has imported it, maybe from an earlier test's project.
+    tracking = Path(str(sys.modules["tracked.tracking"].__file__)).parent
+    mine, auth = tracking / "mine.py", tracking / "auth.py"
+    text = auth.read_text()
+    try:
+        mine.write_text("")
+        auth.write_text("# ours\n" + text)
+        project.run(pipeline)
+    finally:
+        mine.unlink()
+        auth.write_text(text)
     assert project.runs()[-1].data.tags["template.edited"] == "auth.py, mine.py"
