@@ -79,8 +79,9 @@ def test_metric_that_could_not_be_written_is_named_and_the_run_is_not_finished(
 
 
 def test_after_a_loss_the_server_is_asked_no_more(
-    monkeypatch: pytest.MonkeyPatch,
+    project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", project.store)
     calls = []
 
     def broken(self, run_id, metrics=(), *args, **kwargs):
@@ -99,9 +100,20 @@ def test_after_a_loss_the_server_is_asked_no_more(
     assert len(calls) == 1
 
 
-def test_flush_does_not_wait_for_longer_than_it_is_told(
+def test_client_that_cannot_be_made_is_a_loss_like_any_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "no-such-scheme://")
+    pending = PendingMetrics("0" * 32)
+    pending.add([Metric("early", 1.0, 1, 0)])
+    with pytest.raises(TrackingError, match="'early'"):
+        pending.flush(timeout=20)
+
+
+def test_flush_does_not_wait_for_longer_than_it_is_told(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", project.store)
     monkeypatch.setattr(
         mlflow.MlflowClient, "log_batch", lambda *_, **__: time.sleep(5)
     )

@@ -70,14 +70,15 @@ class PendingMetrics:
         from mlflow import MlflowClient
         from mlflow.utils.validation import MAX_METRICS_PER_BATCH
 
-        client = MlflowClient()
         while any(entries := self._next(MAX_METRICS_PER_BATCH)):
             metrics, tags = entries
             if self._lost:  # a server that was found gone is asked no more
                 self._lose(metrics, "")
                 continue
             try:
-                client.log_batch(self._run_id, metrics, tags=tags, synchronous=True)
+                MlflowClient().log_batch(
+                    self._run_id, metrics, tags=tags, synchronous=True
+                )
             except Exception as error:
                 self._lose(metrics, str(error))
 
