@@ -50,7 +50,8 @@ def main() -> None:
         f"{' '.join(sys.argv[1:])}\n```"
     )
     page = PAGE.read_text("utf-8")
-    body = f"<!-- figures -->\n{about}\n\n{figures}\n<!-- end -->"
+    chart = "![Seconds over bare Kedro against nodes](images/overhead.svg)"
+    body = f"<!-- figures -->\n{about}\n\n{chart}\n\n{figures}\n<!-- end -->"
     PAGE.write_text(
         re.sub("<!-- figures -->.*<!-- end -->", lambda _: body, page, flags=re.S)
     )
