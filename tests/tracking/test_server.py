@@ -15,6 +15,7 @@ from kedro.pipeline import Pipeline, node
 from kedro.runner import ThreadRunner
 from mlflow.exceptions import MlflowException
 
+from tests.loopback import free_port
 from tests.mlflow_server import MlflowServer
 from tests.tracking import nodes
 from tests.tracking.conftest import Project
@@ -67,17 +68,10 @@ def test_user_decides_how_long_a_server_is_waited_for(
     assert "MLFLOW_HTTP_REQUEST_MAX_RETRIES" not in seen
 
 
-@pytest.fixture
-def closed_port() -> Iterator[int]:
-    """A port that nobody else gets, and where nobody listens."""
-    with socket.socket() as silent:
-        silent.bind(("127.0.0.1", 0))
-        yield silent.getsockname()[1]
-
-
 def test_database_server_that_is_not_there_is_a_sentence_without_its_password(
-    project: Project, closed_port: int
+    project: Project,
 ) -> None:
+    closed_port = free_port()
     uri = f"postgresql://alice:hunter2@127.0.0.1:{closed_port}/mlflow"
     project.write("conf/local/credentials.yml", {"db": {"MLFLOW_TRACKING_URI": uri}})
     project.mlflow_yml("server: {credentials: db}")

@@ -11,6 +11,9 @@ from .points import history
 class MetricDataset(MlflowDataset):
     """A dataset of one metric, whose name is its key or else its name in the catalog."""
 
+    _LOAD_ARGS: frozenset[str]
+    _SAVE_ARGS: frozenset[str]
+
     def __init__(
         self,
         key: str | None = None,
@@ -24,6 +27,7 @@ class MetricDataset(MlflowDataset):
         self._load_args = load_args or {}
         self._save_args = save_args or {}
         self.metadata = metadata
+        self._check_args()
 
     @property
     def _metric(self) -> str:
@@ -35,10 +39,10 @@ class MetricDataset(MlflowDataset):
             )
         return metric
 
-    def _check_args(self, of_load: set[str], of_save: set[str]) -> None:
+    def _check_args(self) -> None:
         for name, args, known in (
-            ("load_args", self._load_args, of_load),
-            ("save_args", self._save_args, of_save),
+            ("load_args", self._load_args, self._LOAD_ARGS),
+            ("save_args", self._save_args, self._SAVE_ARGS),
         ):
             if unknown := sorted(set(args) - known):
                 raise DatasetError(

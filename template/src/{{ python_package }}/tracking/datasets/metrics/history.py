@@ -46,16 +46,11 @@ class MlflowMetricHistoryDataset(MetricDataset):
             assert loss.load() == [0.9, 0.5, 0.3]
     """
 
-    def __init__(
-        self,
-        key: str | None = None,
-        run_id: str | None = None,
-        load_args: dict[str, Any] | None = None,
-        save_args: dict[str, Any] | None = None,
-        metadata: dict[str, Any] | None = None,
-    ) -> None:
-        super().__init__(key, run_id, load_args, save_args, metadata)
-        self._check_args({"mode"}, {"mode"})
+    _LOAD_ARGS = frozenset({"mode"})
+    _SAVE_ARGS = frozenset({"mode"})
+
+    def _check_args(self) -> None:
+        super()._check_args()
         for args in (self._load_args, self._save_args):
             if args.get("mode", "list") not in _MODES:
                 raise DatasetError(

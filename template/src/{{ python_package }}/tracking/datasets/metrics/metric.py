@@ -1,7 +1,6 @@
 """One number."""
 
 import time
-from typing import Any
 
 from kedro.io import DatasetError
 
@@ -41,16 +40,11 @@ class MlflowMetricDataset(MetricDataset):
             assert accuracy.load() == 0.9
     """
 
-    def __init__(
-        self,
-        key: str | None = None,
-        run_id: str | None = None,
-        load_args: dict[str, Any] | None = None,
-        save_args: dict[str, Any] | None = None,
-        metadata: dict[str, Any] | None = None,
-    ) -> None:
-        super().__init__(key, run_id, load_args, save_args, metadata)
-        self._check_args({"step"}, {"mode", "step", "timestamp"})
+    _LOAD_ARGS = frozenset({"step"})
+    _SAVE_ARGS = frozenset({"mode", "step", "timestamp"})
+
+    def _check_args(self) -> None:
+        super()._check_args()
         self._mode = self._save_args.get("mode", "overwrite")
         if self._mode not in ("overwrite", "append"):
             raise DatasetError(
