@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from argparse import ArgumentParser
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from tracking.secret import secret_looking
 
+from . import say
 from .document import Entry, UnreadableError
 from .git import Sides, git, merged_by_line, sides
 from .merge import Conflict, merge
@@ -67,7 +67,7 @@ def _unmerged() -> list[str]:
 
 
 def _left(file: str, sentence: str) -> bool:
-    print(f"{file}: {sentence}.", file=sys.stderr)  # noqa: T201
+    say(f"{file}: {sentence}.")
     return False
 
 

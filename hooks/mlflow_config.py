@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,15 @@ from jsonschema import Draft7Validator, TypeChecker, ValidationError
 from jsonschema.validators import extend
 from tracking.secret import committed_secrets
 
+from . import say
+
 _SCHEMA = Path("conf/mlflow.schema.json")
 
 
 def main() -> int:
     """Say for each file which key is wrong, and which value looks like a secret."""
     if not _SCHEMA.is_file():
-        _say(f"{_SCHEMA.as_posix()} is missing; 'copier recopy' brings it back.")
+        say(f"{_SCHEMA.as_posix()} is missing; 'copier recopy' brings it back.")
         return 1
     schema = json.loads(_SCHEMA.read_text("utf-8"))
     validator = extend(Draft7Validator, type_checker=_lenient())(schema)
@@ -30,7 +31,7 @@ def main() -> int:
         for sentence in _sentences(file, validator)
     ]
     for sentence in sentences:
-        _say(sentence)
+        say(sentence)
     return 1 if sentences else 0
 
 
@@ -89,7 +90,3 @@ def _lenient() -> TypeChecker:
     return Draft7Validator.TYPE_CHECKER.redefine_many(
         {"string": text, "integer": whole}
     )
-
-
-def _say(sentence: str) -> None:
-    print(sentence, file=sys.stderr)  # noqa: T201

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os.path
-import sys
 from pathlib import Path
 
 from tracking.template import MANIFEST, edited_files
+
+from . import say
 
 
 def main() -> int:
@@ -17,11 +18,10 @@ def main() -> int:
         for name in edited_files(folder)
     ]
     for name in found:
-        print(  # noqa: T201
+        say(
             f"{Path(name).as_posix()}: differs from the template's, and the next update "
             "will meet the edit. Undo it (git log -- the file, then git restore "
             "--source), and make the change in the template, for every project, or put "
-            f"code of yours beside tracking/. {MANIFEST} says what the template wrote.",
-            file=sys.stderr,
+            f"code of yours beside tracking/. {MANIFEST} says what the template wrote."
         )
     return 1 if found else 0

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
 
 from tracking.template import unmerged_files
+
+from . import say
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -17,7 +18,7 @@ def main(words: Sequence[str] | None = None) -> int:
     given = set(parser.parse_args(words).files)
     found = [name for name in unmerged_files(Path()) if name in given]
     for name in found:
-        print(f"{name}: {_advice(name)}", file=sys.stderr)  # noqa: T201
+        say(f"{name}: {_advice(name)}")
     return 1 if found else 0
 
 

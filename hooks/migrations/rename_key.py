@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
+from hooks import say
 from hooks.document import Entry, UnreadableError, read
 from hooks.git import Sides, sides
 from hooks.merge_mlflow_config import settle
@@ -37,7 +37,7 @@ def main(old: str, new: str) -> int:
             moved = renamed(text, old, new)
         except UnreadableError as error:
             sentence = f"{name}: {old} is called {new} now; rename it by hand, since"
-            print(f"{sentence} {error}.", file=sys.stderr)  # noqa: T201
+            say(f"{sentence} {error}.")
             continue
         if moved != text:
             file.write_text(moved, "utf-8", newline="")
