@@ -2,6 +2,7 @@
 .PHONY: demo test test-lowest lint generated updates
 
 export DO_NOT_TRACK = 1
+unexport PYTHONDONTWRITEBYTECODE  # what is compiled once stays so
 
 PYTHON ?= python3
 UV = .venv/bin/uv

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
@@ -18,10 +19,11 @@ from rich.progress import track
 from rich.table import Table
 
 from tests.mlflow_server import MlflowServer
-from tests.recorder import recorder
+from tests.recorder import Recorder, recorder
+from tests.releases import Project, Template
 
 from .chart import draw
-from .contestants import BARE, OURS, RIVAL, TEMPLATE, Contestant, build, render
+from .contestants import BARE, OURS, RIVAL, TEMPLATE, Contestant, build
 
 PAGE = TEMPLATE / "docs/performance.md"
 NAMES = (BARE, OURS, RIVAL)
@@ -70,17 +72,37 @@ def _commands(
     contestants: list[Contestant], folder: Path, repeat: int
 ) -> Iterator[dict[str, object]]:
     """Yield what it costs to start, to turn tracking off, and to have it on disk."""
+    yield {"what": "environment (MB)", **{c.name: c.size() for c in contestants}}
+    skinny = build(OURS, folder / "skinny", mlflow_install="skinny")
+    yield {"what": "environment with mlflow_install: skinny (MB)", OURS: skinny.size()}
     for contestant in contestants:
         contestant.has_pipeline(10, 20)
         contestant.tracks_to("sqlite:///mlflow.db", disabled=True)
+        contestant.kedro("run")  # compiles what is imported
     for words in (["--help"], ["registry", "list"], ["run"]):
         title = "kedro " + " ".join(words) + (", disabled" if words == ["run"] else "")
         costs = _in_turn(contestants, lambda c, words=words: c.kedro(*words), repeat)
-        yield {"what": f"{title} (s)", **costs}
-    yield {"what": "environment (MB)", **{c.name: c.size() for c in contestants}}
-    copies = [folder / f"copy-{number}" for number in range(repeat)]
-    seconds = [_seconds(lambda copy=copy: render(copy)) for copy in copies]
-    yield {"what": "copier copy (s)", OURS: median(seconds)}
+        ratios = {f"{name} : bare": costs[name] / costs[BARE] for name in (OURS, RIVAL)}
+        yield {"what": f"{title} (s)", **costs, **ratios}
+    copied, updated = zip(
+        *(_copy_and_update(folder, n) for n in range(repeat)), strict=True
+    )
+    yield {"what": "copier copy (s)", OURS: median(copied)}
+    yield {"what": "copier update (s)", OURS: median(updated)}
+
+
+def _copy_and_update(folder: Path, number: int) -> tuple[float, float]:
+    """Give the seconds of making a project, and of taking the next release."""
+    template = Template(folder / f"template-{number}")
+    template.release("v0.1.0")
+    start = time.perf_counter()
+    project = Project.copy(template, folder / f"copy-{number}")
+    between = time.perf_counter()
+    template.replace(
+        "template/conf/base/mlflow.yml.jinja", "create: true", "create: false"
+    )
+    template.release("v0.2.0")
+    return between - start, _seconds(project.update)
 
 
 def _runs(
@@ -94,14 +116,13 @@ def _runs(
         with proxy as seen:
             requests: dict[str, int] = {}
             for contestant in contestants:
-                contestant.has_pipeline(nodes, options.params)
+                contestant.has_pipeline(1, options.params)
                 contestant.tracks_to(seen.uri if seen else "sqlite:///mlflow.db")
-                contestant.kedro("run")  # makes the experiment, warms the disk
-                if seen:
-                    seen.counts.clear()
-                    contestant.kedro("run")
-                    requests[contestant.name] = seen.counts.total()
-            seconds = _in_turn(contestants, lambda c: c.kedro("run"), options.repeat)
+                contestant.kedro("run")  # makes store and experiment, warms the disk
+                contestant.has_pipeline(nodes, options.params)
+
+            run = partial(_run, seen=seen, requests=requests)
+            seconds = _in_turn(contestants, run, options.repeat)
         for name in NAMES:
             yield {
                 "store": "local" if latency is None else f"server, {latency} ms away",
@@ -110,6 +131,17 @@ def _runs(
                 "seconds": seconds[name],
                 "requests": requests.get(name),
             }
+
+
+def _run(
+    contestant: Contestant, seen: Recorder | None, requests: dict[str, int]
+) -> None:
+    """Run, and note how many requests have come."""
+    if seen:
+        seen.counts.clear()
+    contestant.kedro("run")
+    if seen:
+        requests[contestant.name] = seen.counts.total()
 
 
 def _overhead(runs: pd.DataFrame) -> pd.DataFrame:

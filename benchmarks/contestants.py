@@ -1,7 +1,6 @@
 """The three that are compared: an environment and a project for each."""
 
 import os
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -69,17 +68,18 @@ class Contestant:
     name: str
     project: Path
 
-    def kedro(self, *words: str, **variables: str) -> None:
+    def kedro(self, *words: str) -> None:
         """Run a command of Kedro to its end.
 
         Raises:
             RuntimeError: it failed; holds the end of what it printed.
         """
         env = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")}
+        env.pop("PYTHONDONTWRITEBYTECODE", None)  # what is compiled once stays so
         done = subprocess.run(
             [self.project / ".venv/bin/kedro", *words],
             cwd=self.project,
-            env={**env, "DO_NOT_TRACK": "1", **variables},
+            env={**env, "DO_NOT_TRACK": "1"},
             capture_output=True,
             text=True,
             check=False,
@@ -119,12 +119,11 @@ class Contestant:
         return sum(f.stat().st_size for f in files if f.is_file()) / 1e6
 
 
-def build(name: str, folder: Path) -> Contestant:
-    """Make a contestant's project and install it."""
+def build(name: str, folder: Path, **answers: object) -> Contestant:
+    """Make a contestant's project and install it; the answers are for our template."""
     project = folder / name.replace(" ", "-")
-    shutil.rmtree(project, ignore_errors=True)
     if name == OURS:
-        render(project)
+        _render(project, **answers)
     else:
         words = ["--name", PACKAGE, "--tools", "none", "--example", "n"]
         _call(Path(sys.executable).parent / "kedro", "new", *words, cwd=folder)
@@ -137,8 +136,7 @@ def build(name: str, folder: Path) -> Contestant:
     return Contestant(name, project)
 
 
-def render(project: Path, **answers: object) -> None:
-    """Copy the template as it stands."""
+def _render(project: Path, **answers: object) -> None:
     answers = {"project_name": PACKAGE, "sample_pipeline": False, **answers}
     run_copy(
         str(TEMPLATE), project, data=answers, defaults=True, quiet=True, vcs_ref="HEAD"
