@@ -32,34 +32,77 @@ print("heavy:", sorted(heavy))
     ],
 )
 def test_command_does_not_import_mlflow(project: Project, command: list[str]) -> None:
+    assert "heavy: []" in printed(project, PROBE.format(command=command))
+
+
+@pytest.fixture
+def runnable(project: Project) -> Project:
+    """A project whose pipeline has a parameter and a metric."""
+    project.write(
+        "src/tracked/pipeline_registry.py",
+        "from kedro.pipeline import Pipeline, node\n"
+        "def register_pipelines():\n"
+        "    one = node(float, 'params:a', 'score', name='one')\n"
+        "    return {'__default__': Pipeline([one])}\n",
+    )
+    project.write("conf/base/parameters.yml", {"a": 1})
+    metric = {"type": "tracked.tracking.MlflowMetricDataset"}
+    project.write("conf/base/catalog.yml", {"score": metric})
+    return project
+
+
+def printed(project: Project, probe: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", PROBE.format(command=command)],
+        [sys.executable, "-c", probe],
         cwd=project.path,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert "heavy: []" in done.stdout, done.stdout + done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def test_disabled_run_does_not_import_mlflow(
-    project: Project, monkeypatch: pytest.MonkeyPatch
+    runnable: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    registry = project.path / "src/tracked/pipeline_registry.py"
-    registry.write_text(
-        "from kedro.pipeline import Pipeline, node\n"
-        "def register_pipelines():\n"
-        "    return {'__default__': Pipeline([node(lambda: 1, None, 'x', name='one')])}\n"
-    )
     monkeypatch.setenv("KEDRO_MLFLOW_DISABLED", "true")
+    assert "heavy: []" in printed(runnable, PROBE.format(command=["run"]))
+
+
+def test_tracked_run_imports_what_kedro_and_mlflow_need_and_no_more(
+    runnable: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packages = "print('packages:', *{name.split('.')[0] for name in sys.modules})"
+    run = PROBE.format(command=["run"]) + packages
+    by_hand = (
+        "import mlflow\n"
+        "client = mlflow.MlflowClient('sqlite:///by_hand.db')\n"
+        "run = client.create_run(client.create_experiment('a'))\n"
+        "client.log_metric(run.info.run_id, 'score', 1.0, synchronous=True)\n"
+    )
+
+    def imported(probe: str) -> set[str]:
+        return set(printed(runnable, probe).rpartition("packages:")[2].split())
+
+    tracked = imported(run)
+    assert runnable.only_run().data.metrics == {"score": 1.0}
+    monkeypatch.setenv("KEDRO_MLFLOW_DISABLED", "true")
+    assert tracked - imported(by_hand + run) <= set(sys.stdlib_module_names)
+
+
+def test_importing_the_package_costs_its_standard_library_and_nothing_else() -> None:
+    probe = "import sys; before = set(sys.modules); import tracking"
+    probe += "; print(*set(sys.modules) - before)"
     done = subprocess.run(
-        [sys.executable, "-c", PROBE.format(command=["run"])],
-        cwd=project.path,
+        [sys.executable, "-c", probe],
+        env={"PYTHONPATH": ":".join(sys.path)},
         capture_output=True,
         text=True,
-        check=False,
+        check=True,
     )
-    assert "heavy: []" in done.stdout, done.stdout + done.stderr
+    packages = {name.split(".")[0] for name in done.stdout.split()}
+    assert packages - set(sys.stdlib_module_names) == {"tracking"}
 
 
 def test_public_names_are_imported_on_first_use() -> None:
