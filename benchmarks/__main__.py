@@ -48,8 +48,8 @@ def main() -> None:
     about = (
         f"Measured on {platform.python_implementation()} {platform.python_version()}, "
         f"Kedro {version('kedro')}, MLflow {version('mlflow')}, kedro-mlflow 2.0.3; "
-        f"medians of {options.repeat}.\n\n```sh\n.venv/bin/python -m benchmarks "
-        f"{' '.join(sys.argv[1:])}\n```"
+        f"medians of {options.repeat}.\n\n```sh\n"
+        f"{' '.join(['.venv/bin/python -m benchmarks', *sys.argv[1:]])}\n```"
     )
     page = PAGE.read_text("utf-8")
     chart = "![Seconds over bare Kedro against nodes](images/overhead.svg)"
@@ -152,7 +152,7 @@ def _overhead(runs: pd.DataFrame) -> pd.DataFrame:
         over = by_name["seconds"] - by_name["seconds"][BARE]
         rows.append(
             {
-                "what": f"{store}, {nodes} nodes",
+                "what": f"{store}, N = {nodes}",
                 f"{OURS} (s over bare)": over[OURS],
                 f"{RIVAL} (s over bare)": over[RIVAL],
                 "ratio": over[RIVAL] / over[OURS],
