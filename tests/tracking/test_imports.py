@@ -77,9 +77,9 @@ def test_tracked_run_imports_what_kedro_and_mlflow_need_and_no_more(
     run = PROBE.format(command=["run"]) + packages
     by_hand = (
         "import mlflow\n"
-        "client = mlflow.MlflowClient('sqlite:///by_hand.db')\n"
-        "run = client.create_run(client.create_experiment('a'))\n"
-        "client.log_metric(run.info.run_id, 'score', 1.0, synchronous=True)\n"
+        "mlflow.set_tracking_uri('sqlite:///by_hand.db')\n"
+        "with mlflow.start_run():\n"
+        "    mlflow.log_metric('score', 1.0)\n"
     )
 
     def imported(probe: str) -> set[str]:
