@@ -17,9 +17,12 @@ extensions = [
 ]
 autodoc_typehints = "none"  # the table of arguments has them
 myst_heading_anchors = 3
+smartquotes = False  # which would make a dash of --env
 
 html_theme = "furo"
 html_title = project
+html_static_path = ["_static"]
+html_css_files = ["tables.css"]
 html_copy_source = False
 html_show_copyright = False
 html_show_sphinx = False

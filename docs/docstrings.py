@@ -49,11 +49,16 @@ def _table(name: str, kind: type, lines: list[str]) -> Iterator[str]:
         yield from _row(
             (
                 f"``{argument.name}``",
-                f"``{inspect.formatannotation(argument.annotation)}``",
+                f"``{_type(argument.annotation)}``",
                 "" if default is argument.empty else f"``{default!r}``",
                 meanings.get(argument.name, ""),
             )
         )
+
+
+def _type(annotation: object) -> str:
+    """Give a type without the modules that its parts are from."""
+    return re.sub(r"(?:\w+\.)+(?=\w)", "", inspect.formatannotation(annotation))
 
 
 def _row(cells: Iterable[str]) -> Iterator[str]:
@@ -74,4 +79,5 @@ def _meanings(lines: list[str]) -> dict[str, str]:
 
 def _name_package(_: Sphinx, document: nodes.document) -> None:
     for prefix in document.findall(addnodes.desc_addname):
-        prefix[:] = [nodes.Text(f"<package>.{prefix.astext()}")]
+        if prefix.astext() in ("tracking.", "request_headers."):
+            prefix[:] = [nodes.Text(f"<package>.{prefix.astext()}")]

@@ -65,7 +65,7 @@ def take(page: Page, name: str, last: Locator) -> None:
     height = end["y"] + end["height"] + 24
     clip: FloatRect = {"x": MENU, "y": 10, "width": CONTENT - 16, "height": height - 10}
     image = Image.open(io.BytesIO(page.screenshot(clip=clip)))
-    image.convert("RGB").quantize(64).save(IMAGES / f"{name}.png", optimize=True)
+    image.convert("RGB").quantize(128).save(IMAGES / f"{name}.png", optimize=True)
 
 
 if __name__ == "__main__":

@@ -42,6 +42,7 @@ def test_reference_has_every_public_name_and_every_argument(site: Path) -> None:
 
 def test_reference_has_every_command_and_option(site: Path) -> None:
     text = (site / "reference" / "cli.html").read_text("utf-8")
+    assert "&lt;package&gt;" not in text
     for name, command in mlflow_commands.commands.items():
         assert f'id="kedro-mlflow-{name}"' in text
         for option in command.params:
