@@ -1,5 +1,5 @@
 # Everything is installed into .venv; nothing else on the machine is touched.
-.PHONY: demo test test-lowest lint generated updates
+.PHONY: demo docs test test-lowest lint generated screenshots updates
 
 export DO_NOT_TRACK = 1
 unexport PYTHONDONTWRITEBYTECODE  # what is compiled once stays so
@@ -27,8 +27,16 @@ test-lowest: .venv  ## the tracking module on the lowest versions that a project
 lint: .venv  ## what pre-commit checks
 	.venv/bin/pre-commit run --all-files
 
-generated: .venv  ## regenerate the JSON schema of mlflow.yml and the list of checksums
+docs: .venv  ## build the website of docs/ into site/
+	.venv/bin/python -m sphinx -W --keep-going -q -d .venv/doctrees docs site
+	@echo "The website is at site/index.html"
+
+generated: .venv  ## regenerate the schema of mlflow.yml, docs/reference/ and the checksums
 	.venv/bin/python generated.py
+
+screenshots: .venv  ## take the pictures of the tutorial again, with Chromium
+	$(UV) pip install --quiet --python .venv/bin/python --group screenshots
+	.venv/bin/python docs/screenshots.py
 
 updates: .venv  ## try 500 updates of edited projects, and keep the figures
 	.venv/bin/python benchmarks/updates.py

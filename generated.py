@@ -1,12 +1,18 @@
-"""Write what is generated: the JSON schema of mlflow.yml, the template's checksums."""
+"""Write what is generated: the schema of mlflow.yml, pages of the docs, checksums."""
 
 import json
 import sys
 from pathlib import Path
 
-TEMPLATE = Path(__file__).parent / "template"
+import yaml
+
+import reference
+
+REPOSITORY = Path(__file__).parent
+TEMPLATE = REPOSITORY / "template"
 TRACKING = TEMPLATE / "src" / "{{ python_package }}" / "tracking"
 SCHEMA = TEMPLATE / "conf" / "mlflow.schema.json"
+PAGES = REPOSITORY / "docs" / "reference"
 
 sys.path.insert(0, str(TRACKING.parent))
 
@@ -16,6 +22,17 @@ def schema() -> str:
     from tracking.config import json_schema
 
     return json.dumps(json_schema(), indent=2) + "\n"
+
+
+def pages() -> dict[Path, str]:
+    """Give the pages of the reference, by their paths."""
+    from tracking.config import KedroMlflowConfig
+
+    questions = yaml.safe_load((REPOSITORY / "copier.yml").read_text("utf-8"))
+    return {
+        PAGES / "mlflow-yml.md": reference.mlflow_yml(KedroMlflowConfig),
+        PAGES / "answers.md": reference.answers(questions),
+    }
 
 
 def checksums() -> str:
@@ -29,4 +46,6 @@ if __name__ == "__main__":
     from tracking.template import MANIFEST
 
     SCHEMA.write_text(schema(), "utf-8", newline="\n")
+    for page, text in pages().items():
+        page.write_text(text, "utf-8", newline="\n")
     (TRACKING / MANIFEST).write_text(checksums(), "utf-8", newline="\n")

@@ -1,86 +1,75 @@
-"""A newcomer copies, installs, runs and looks, with every default."""
+"""A newcomer follows the tutorial: copies, installs, runs, looks, changes, compares."""
 
-import os
-import socket
-import subprocess
 import sys
-import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import mlflow
 import pytest
-from mlflow.entities import Run
 
 from tests.conftest import Render
-
-BIN = Path(sys.executable).parent
-PACKAGE = "penguin_classifier"
-
-
-def command(project: Path, *words: str, cwd: str = "") -> subprocess.CompletedProcess:
-    env = {
-        k: v for k, v in os.environ.items() if k not in ("VIRTUAL_ENV", "PYTHONPATH")
-    }
-    env["PATH"] = os.pathsep.join((str(BIN), env["PATH"]))
-    return subprocess.run(
-        words, cwd=project / cwd, env=env, capture_output=True, text=True, check=False
-    )
-
-
-def succeed(project: Path, *words: str, cwd: str = "") -> str:
-    done = command(project, *words, cwd=cwd)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
-
-
-def runs(project: Path) -> list[Run]:
-    client = mlflow.MlflowClient(f"sqlite:///{project.as_posix()}/mlruns/mlflow.db")
-    experiment = client.get_experiment_by_name(PACKAGE)
-    assert experiment
-    return list(client.search_runs([experiment.experiment_id]))
+from tests.e2e.newcomer import PACKAGE, command, runs, succeed
+from tests.e2e.tutorial import Reader
 
 
 @pytest.fixture(scope="module")
-def ran(render: Render) -> Path:
-    """A default project, installed with uv, that has run once from a subfolder."""
-    project = render()
-    succeed(project, "uv", "sync")
-    succeed(project, "uv", "run", "kedro", "run", cwd="data/08_reporting")
-    return project
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
+    """Somebody at the end of the tutorial, with MLflow's pages still open."""
+    with Reader(tmp_path_factory.mktemp("tutorial")) as reader:
+        assert len(list(reader.follow())) > 5
+        yield reader
+
+
+@pytest.fixture
+def ran(reader: Reader) -> Path:
+    """The tutorial's project, which has run twice."""
+    return reader.project
 
 
 def test_run_has_parameters_metrics_picture_and_model(ran: Path) -> None:
-    (run,) = runs(ran)
+    first = runs(ran)[-1]
     client = mlflow.MlflowClient(f"sqlite:///{ran.as_posix()}/mlruns/mlflow.db")
-    assert run.info.status == "FINISHED"
-    assert set(run.data.params) == {"split", "classifier"}
+    assert first.info.status == "FINISHED"
+    assert set(first.data.params) == {"split", "classifier"}
     scores = {"accuracy", "f1_adelie", "f1_chinstrap", "f1_gentoo"}
-    assert set(run.data.metrics) == scores
-    assert run.data.metrics["accuracy"] > 0.9
-    assert [a.path for a in client.list_artifacts(run.info.run_id)] == [
+    assert set(first.data.metrics) == scores
+    assert first.data.metrics["accuracy"] > 0.9
+    assert [a.path for a in client.list_artifacts(first.info.run_id)] == [
         "confusion_matrix.png"
     ]
-    (model,) = client.search_logged_models([run.info.experiment_id])
-    assert model.source_run_id == run.info.run_id
+    models = client.search_logged_models([first.info.experiment_id])
+    (model,) = (m for m in models if m.source_run_id == first.info.run_id)
     requirements = Path(model.artifact_location.removeprefix("file://"))
     pins = (requirements / "requirements.txt").read_text().splitlines()
     assert any(pin.startswith("scikit-learn==") for pin in pins)
 
 
-def test_store_and_artifacts_are_the_projects_from_any_folder(ran: Path) -> None:
-    (run,) = runs(ran)
-    assert run.info.artifact_uri.startswith((ran / "mlruns").as_uri())
-    ours = [p for p in ran.rglob("ml*") if ".venv" not in p.parts]
-    stores = [p for p in ours if p.name in ("mlruns", "mlflow.db", "mlartifacts")]
-    assert stores == [ran / "mlruns", ran / "mlruns" / "mlflow.db"]
+def test_second_run_has_what_the_tutorial_adds_and_changes(ran: Path) -> None:
+    second, first = runs(ran)
+    assert second.info.status == "FINISHED"
+    assert "'C': 1.0" in first.data.params["classifier"]
+    assert "'C': 0.01" in second.data.params["classifier"]
+    assert second.data.params["folds"] == "5"
+    assert set(second.data.metrics) - set(first.data.metrics) == {"mean_accuracy"}
+    client = mlflow.MlflowClient(f"sqlite:///{ran.as_posix()}/mlruns/mlflow.db")
+    artifacts = [a.path for a in client.list_artifacts(second.info.run_id)]
+    assert artifacts == ["confusion_matrix.png", "fold_scores.csv"]
 
 
 def test_project_passes_its_own_tests(ran: Path) -> None:
     assert "passed" in succeed(ran, "uv", "run", "pytest")
-    assert len(runs(ran)) == 1, "the tests have a store of their own"
+    assert len(runs(ran)) == 2, "the tests have a store of their own"
+
+
+def test_store_and_artifacts_are_the_projects_from_any_folder(render: Render) -> None:
+    project = render()
+    succeed(project, "kedro", "run", cwd="data/08_reporting")
+    (run,) = runs(project)
+    assert run.info.artifact_uri.startswith((project / "mlruns").as_uri())
+    ours = [p.relative_to(project).as_posix() for p in project.rglob("ml*")]
+    stores = [p for p in ours if p.endswith(("mlruns", "mlflow.db", "mlartifacts"))]
+    assert stores == ["mlruns", "mlruns/mlflow.db"]
 
 
 def test_failing_node_fails_the_run_and_shows_its_exception(render: Render) -> None:
@@ -145,31 +134,8 @@ def test_plugin_kedro_mlflow_is_disabled_where_it_is_installed(render: Render) -
     )
 
 
-@pytest.fixture
-def page(ran: Path) -> Iterator[str]:
-    """The address at which ``kedro mlflow ui`` serves the project."""
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        port = probe.getsockname()[1]
-    words = [ran / ".venv/bin/kedro", "mlflow", "ui", "--port", str(port)]
-    server = subprocess.Popen(words, cwd=ran, stdout=subprocess.DEVNULL)
-    address = f"http://localhost:{port}"
-    try:
-        for _ in range(120):
-            try:
-                urllib.request.urlopen(f"{address}/health", timeout=5).read()
-                break
-            except (urllib.error.URLError, ConnectionError):
-                assert server.poll() is None, "the server has ended"
-                time.sleep(0.5)
-        yield address
-    finally:
-        server.terminate()
-        server.wait(30)
-
-
-def test_ui_serves_the_run(ran: Path, page: str) -> None:
-    (run,) = runs(ran)
+def test_ui_serves_the_run(ran: Path, reader: Reader) -> None:
+    run, page = runs(ran)[0], reader.address
     with urllib.request.urlopen(page, timeout=30) as response:
         assert b"<title>MLflow</title>" in response.read()
     query = f"{page}/api/2.0/mlflow/runs/get?run_id={run.info.run_id}"

@@ -2,11 +2,15 @@
 
 import json
 import re
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 
 import pytest
+import yaml
 from tracking.config import documented_yaml, environment_yaml, json_schema
 
+import generated
 from tests.conftest import Render
 
 
@@ -18,6 +22,21 @@ def test_schema_comes_from_the_models(default_project: Path) -> None:
 def test_base_mlflow_yml_documents_every_key(default_project: Path) -> None:
     rendered = (default_project / "conf/base/mlflow.yml").read_text("utf-8")
     assert rendered == documented_yaml()
+
+
+def test_pages_of_the_reference_are_what_would_be_written() -> None:
+    for page, text in generated.pages().items():
+        assert page.read_text("utf-8") == text, "regenerate it with 'make generated'"
+
+
+def test_every_key_has_an_example_that_is_not_its_default() -> None:
+    page = (generated.PAGES / "mlflow-yml.md").read_text("utf-8")
+    entry = r"### `(.*?)`\n.*?- Default: `(.*?)`\n\n```yaml\n(.*?)```"
+    entries = re.findall(entry, page, re.S)
+    assert len(entries) == page.count("\n### ") > 20
+    for key, default, example in entries:
+        value = reduce(getitem, key.split("."), yaml.safe_load(example))
+        assert value != yaml.safe_load(default), key
 
 
 @pytest.mark.parametrize("path", ["base", "staging", "prod"])

@@ -120,6 +120,31 @@ def test_mistyped_credentials_are_an_error_before_any_run(project: Project) -> N
     assert project.runs() == []
 
 
+def test_null_credentials_of_an_environment_hide_those_of_base(
+    project: Project,
+) -> None:
+    project.write("conf/base/mlflow.yml", "server: {credentials: mine}")
+    project.write("conf/prod/mlflow.yml", "server: {credentials: null}")
+    project.run(ONE, env="prod")
+    assert project.only_run().info.status == "FINISHED"
+
+
+def test_processes_continue_the_run_that_a_variable_names(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.mlflow_yml('tracking: {run: {id: "${oc.env:PIPELINE_RUN_ID, null}"}}')
+    kept = {"type": "json.JSONDataset", "filepath": "data/kept.json"}
+    metric = {"type": "tracked.tracking.MlflowMetricDataset"}
+    project.write("conf/base/catalog.yml", {"kept": kept, "number": metric})
+    first = node(nodes.one, "params:a", "kept", name="first")
+    steps = Pipeline([first, node(nodes.one, "kept", "number", name="second")])
+    project.run(steps, node_names=["first"])
+    monkeypatch.setenv("PIPELINE_RUN_ID", project.only_run().info.run_id)
+    project.run(steps, from_nodes=["second"])
+    run = project.only_run()
+    assert (run.data.params, run.data.metrics) == ({"a": "1"}, {"number": 1.0})
+
+
 def test_several_pipelines_name_the_run(project: Project) -> None:
     other = Pipeline([node(nodes.one, "params:a", "other", name="other")])
     project.run({"one": ONE, "other": other}, pipeline_names=["one", "other"])

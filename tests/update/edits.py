@@ -276,8 +276,10 @@ def _default(key: str, above: str, old: str, new: str) -> Edit:
 
 def _new_key(repository: Repository) -> None:
     config = f"{SOURCE}/tracking/config.py"
-    field = '    name: str | None = None\n    """Its name. Null: the names of'
-    repository.replace(config, field, f"    note: str | None = None\n\n{field}")
+    after = (
+        '    """The id of a run to continue. Null: every kedro run is a new one."""\n'
+    )
+    repository.replace(config, after, f"{after}\n    note: str | None = None\n")
     comment = "    # Its name. Null: the names of"
     repository.replace(BASE, comment, f"    # A note.\n    note: null\n\n{comment}")
 
@@ -313,7 +315,7 @@ TEMPLATE_CHANGES = [
     ),
     _default(
         "tracking.run.nested",
-        "# Whether nodes may open runs below it.",
+        "# Whether nodes may open runs below it. False: that is an error.",
         "    nested: true",
         "false",
     ),
@@ -325,7 +327,7 @@ TEMPLATE_CHANGES = [
     ),
     _default(
         "tracking.experiment.restore_if_deleted",
-        "# Whether it is restored when somebody has deleted it.",
+        "# Whether it is restored when somebody has deleted it. False: that is an error.",
         "    restore_if_deleted: true",
         "false",
     ),

@@ -51,28 +51,36 @@ class _Section(BaseModel):
 class RequestHeaderProviderOptions(_Section):
     """A class that puts headers, such as a token, on each request to the server."""
 
-    type: str | None = None
-    """Import path of a subclass of MLflow's RequestHeaderProvider."""
+    type: str | None = Field(
+        default=None,
+        examples=["penguin_classifier.tracking.OAuth2ClientCredentialsProvider"],
+    )
+    """Import path of a subclass of MLflow's RequestHeaderProvider. Null: no headers."""
 
     pass_context: bool = False
     """Whether the class also gets the Kedro context, as kedro_context."""
 
-    init_kwargs: dict[str, Any] = {}
+    init_kwargs: dict[str, Any] = Field(
+        default={}, examples=[{"issuer": "https://login.example.com"}]
+    )
     """Keyword arguments for the class."""
 
 
 class ServerOptions(_Section):
     """The MLflow server, and how to reach it."""
 
-    mlflow_tracking_uri: str | None = None
+    mlflow_tracking_uri: str | None = Field(
+        default=None, examples=["https://mlflow.example.com", "sqlite:///runs.db"]
+    )
     """Where runs go: a server's address, a database, or a folder of this project.
     Null: the variable MLFLOW_TRACKING_URI, or else the local store in mlruns/."""
 
-    mlflow_registry_uri: str | None = None
+    mlflow_registry_uri: str | None = Field(default=None, examples=["databricks-uc"])
     """Where registered models go. Null: to the tracking server."""
 
-    credentials: str | None = None
-    """An entry of credentials.yml whose keys become environment variables during a run."""
+    credentials: str | None = Field(default=None, examples=["mlflow"])
+    """An entry of credentials.yml whose keys become environment variables during a run.
+    Null: the variables that are set already."""
 
     request_header_provider: RequestHeaderProviderOptions = (
         RequestHeaderProviderOptions()
@@ -83,62 +91,69 @@ class ServerOptions(_Section):
 class DisableTrackingOptions(_Section):
     """Runs that leave no trace in MLflow."""
 
-    pipelines: list[str] = []
-    """Pipelines whose runs are not tracked."""
+    pipelines: list[str] = Field(
+        default=[], examples=[["data_preparation", "reporting"]]
+    )
+    """Pipelines whose runs are not tracked. A run of several pipelines is tracked unless
+    all of them are listed."""
 
     disable_autologging: bool = True
-    """Whether MLflow's autologging is kept off during a run."""
+    """Whether MLflow's autologging is kept off during a run. False: it stays as your
+    code has set it."""
 
 
 class CreateExperimentOptions(_Section):
     """What a new experiment gets; an experiment that exists is left as it is."""
 
-    artifact_location: str | None = None
+    artifact_location: str | None = Field(
+        default=None, examples=["s3://penguins/artifacts"]
+    )
     """Folder or URI for its artifacts. Null: the server decides."""
 
-    tags: dict[str, str] | None = None
+    tags: dict[str, str] | None = Field(default=None, examples=[{"team": "antarctica"}])
     """Its tags."""
 
 
 class ExperimentOptions(_Section):
     """The experiment that the runs belong to."""
 
-    name: str | None = None
+    name: str | None = Field(default=None, examples=["penguins"])
     """Its name. Null: the name of the Python package."""
 
     create: bool = True
-    """Whether it is created when it does not exist."""
+    """Whether it is created when it does not exist. False: that is an error."""
 
     create_experiment_kwargs: CreateExperimentOptions = CreateExperimentOptions()
     """What a new experiment gets; an experiment that exists is left as it is."""
 
     restore_if_deleted: bool = True
-    """Whether it is restored when somebody has deleted it."""
+    """Whether it is restored when somebody has deleted it. False: that is an error."""
 
 
 class RunOptions(_Section):
     """The run."""
 
-    id: str | None = None
+    id: str | None = Field(default=None, examples=["${runtime_params:run_id, null}"])
     """The id of a run to continue. Null: every kedro run is a new one."""
 
-    name: str | None = None
+    name: str | None = Field(default=None, examples=["${km.random_name:}"])
     """Its name. Null: the names of the pipelines. A run with an id keeps its own."""
 
     nested: bool = True
-    """Whether nodes may open runs below it."""
+    """Whether nodes may open runs below it. False: that is an error."""
 
 
 class DictParamsOptions(_Section):
     """Parameters that are mappings."""
 
     flatten: bool = False
-    """Whether each key becomes a parameter of its own."""
+    """Whether each key becomes a parameter of its own: classifier.C and
+    classifier.max_iter instead of classifier."""
 
     recursive: bool = True
     """Whether that goes on in the mappings below."""
 
-    sep: str = "."
+    sep: str = Field(default=".", examples=["_"])
     """What joins the keys."""
 
 
@@ -148,12 +163,18 @@ class ParamsOptions(_Section):
     dict_params: DictParamsOptions = DictParamsOptions()
     """Parameters that are mappings."""
 
-    long_params_strategy: Literal["fail", "truncate", "tag"] = "fail"
+    long_params_strategy: Literal["fail", "truncate", "tag"] = Field(
+        default="fail", examples=["tag"]
+    )
     """What becomes of a value that is too long for MLflow: an error (fail),
     its beginning (truncate), or a tag of the run (tag)."""
 
-    redact: list[str] = ["*password*", "*token*", "*secret*", "*api_key*"]
-    """Names, with wildcards, whose values are never shown to MLflow."""
+    redact: list[str] = Field(
+        default=["*password*", "*token*", "*secret*", "*api_key*"],
+        examples=[["*password*", "*pin*"]],
+    )
+    """Names, with wildcards, whose values are never shown to MLflow. A list of yours
+    takes the place of this one."""
 
 
 class TrackingOptions(_Section):
@@ -175,10 +196,10 @@ class TrackingOptions(_Section):
 class UiOptions(_Section):
     """Where 'kedro mlflow ui' listens."""
 
-    port: int | None = Field(default=None, ge=1, le=65535)
+    port: int | None = Field(default=None, ge=1, le=65535, examples=[5001])
     """Its port. Null: the first free one from 5000 upwards."""
 
-    host: str | None = None
+    host: str | None = Field(default=None, examples=["127.0.0.1"])
     """Its host. Null: localhost."""
 
 
@@ -307,7 +328,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def _or_resolver(field: dict[str, Any]) -> dict[str, Any]:
-    about = ("description", "default", "title")
+    about = ("description", "default", "examples", "title")
     texts = {k: field[k] for k in about if k in field}
     kind = {k: v for k, v in field.items() if k not in about}
     kinds = kind.get("anyOf", [kind])

@@ -1,0 +1,28 @@
+"""The website made of this folder: ``make docs``."""
+
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+PACKAGE = HERE.parent / "template" / "src" / "{{ python_package }}"
+sys.path[:0] = [str(HERE), str(PACKAGE)]
+
+project = "copier-kedro-mlflow"
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx_click",
+    "docstrings",
+]
+autodoc_typehints = "none"  # the table of arguments has them
+myst_heading_anchors = 3
+smartquotes = False  # which would make a dash of --env
+
+html_theme = "furo"
+html_title = project
+html_static_path = ["_static"]
+html_css_files = ["tables.css"]
+html_copy_source = False
+html_show_copyright = False
+html_show_sphinx = False

@@ -1,0 +1,72 @@
+"""Take the pictures of the tutorial: ``make screenshots``.
+
+Follows the tutorial as its test does, with Chromium at the pages that it opens.
+"""
+
+import io
+import sys
+import tempfile
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import FloatRect, Locator, Page, sync_playwright
+
+DOCS = Path(__file__).parent
+IMAGES = DOCS / "images"
+sys.path.insert(0, str(DOCS.parent))
+
+from tests.e2e.tutorial import Reader  # noqa: E402
+
+CHROMIUM = "/usr/bin/chromium"
+QUIET = ["--no-sandbox", "--disable-background-networking"]
+WITHOUT_ASSISTANT = """
+localStorage.setItem("mlflow.assistant.fab.autoOpenedOnFirstLoad_v1", "true");
+localStorage.setItem("mlflow.assistant.panelOpen_v1", "false");
+"""
+MENU, CONTENT = 200, 880  # widths in pixels of MLflow's menu and what stands beside it
+
+
+def main() -> None:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Reader(Path(folder)) as reader,
+        sync_playwright() as playwright,
+    ):
+        assert list(reader.follow())
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        page = browser.new_page(viewport={"width": MENU + CONTENT, "height": 1400})
+        page.add_init_script(WITHOUT_ASSISTANT)
+        runs = f"{reader.address}/#/experiments/1/runs"
+
+        page.goto(runs)
+        page.get_by_text("Model training").click()
+        page.get_by_role("link", name="__default__").last.click()
+        take(page, "run", page.get_by_text("test_size"))
+
+        page.goto(runs)
+        page.get_by_label("Select all runs").click()
+        page.get_by_role("button", name="Compare").click()
+        page.get_by_text("Visualizations").click()
+        take(page, "compare", page.get_by_text("mean_accuracy"))
+
+        page.goto(runs)
+        page.get_by_role("link", name="__default__").first.click()
+        page.get_by_text("Artifacts", exact=True).click()
+        page.get_by_text("fold_scores.csv").click()
+        take(page, "artifacts", page.get_by_text("0.9019"))
+
+
+def take(page: Page, name: str, last: Locator) -> None:
+    """Take what stands beside the menu, down to an element, in few colours."""
+    last.last.wait_for()
+    page.wait_for_timeout(2000)  # until nothing moves
+    end = last.last.bounding_box()
+    assert end
+    height = end["y"] + end["height"] + 24
+    clip: FloatRect = {"x": MENU, "y": 10, "width": CONTENT - 16, "height": height - 10}
+    image = Image.open(io.BytesIO(page.screenshot(clip=clip)))
+    image.convert("RGB").quantize(128).save(IMAGES / f"{name}.png", optimize=True)
+
+
+if __name__ == "__main__":
+    main()
