@@ -15,7 +15,7 @@ DOCS = Path(__file__).parent
 IMAGES = DOCS / "images"
 sys.path.insert(0, str(DOCS.parent))
 
-from tests.e2e.tutorial import Reader  # noqa: E402
+from tests.e2e.reader import Reader  # noqa: E402
 
 CHROMIUM = "/usr/bin/chromium"
 QUIET = ["--no-sandbox", "--disable-background-networking"]
@@ -29,7 +29,7 @@ MENU, CONTENT = 200, 880  # widths in pixels of MLflow's menu and what stands be
 def main() -> None:
     with (
         tempfile.TemporaryDirectory() as folder,
-        Reader(Path(folder)) as reader,
+        Reader("docs/tutorial.md", Path(folder)) as reader,
         sync_playwright() as playwright,
     ):
         assert list(reader.follow())

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -47,7 +46,7 @@ def runs(project: Path) -> list[Run]:
 def served(project: Path, line: str) -> Iterator[str]:
     """Give the address that ``kedro mlflow ui`` prints, as long as it is there."""
     server = subprocess.Popen(
-        shlex.split(line),
+        ["sh", "-c", line],
         cwd=project,
         env=_environment(),
         stdout=subprocess.PIPE,

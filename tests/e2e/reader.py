@@ -1,4 +1,4 @@
-"""A reader of docs/tutorial.md, who types what it says."""
+"""Somebody who reads a page and types what it says."""
 
 import re
 import shlex
@@ -9,11 +9,9 @@ from pathlib import Path
 from tests.conftest import TEMPLATE
 from tests.e2e.newcomer import served, succeed
 
-PAGE = TEMPLATE / "docs" / "tutorial.md"
-
 
 class Reader:
-    """Follows the page, block by block, in a folder.
+    """Follows a page, block by block, in a folder.
 
     A block of ``sh`` is typed line by line. Any other is added to the end of the file
     that its first line names.
@@ -23,9 +21,13 @@ class Reader:
         address: of MLflow's pages, once the reader has opened them.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, page: str, folder: Path) -> None:
         self.project = folder
         self.address = ""
+        self._blocks = re.findall(
+            r"```(\w+)\n(.*?)```", (TEMPLATE / page).read_text("utf-8"), re.S
+        )
+        self._activate = ""
         self._open = ExitStack()
 
     def __enter__(self) -> "Reader":
@@ -34,10 +36,11 @@ class Reader:
     def __exit__(self, *_: object) -> None:
         self._open.close()
 
-    def follow(self) -> Iterator[str]:
-        """Do what each block says, and give its text when it is done."""
-        text = PAGE.read_text("utf-8")
-        for language, block in re.findall(r"```(\w+)\n(.*?)```", text, re.S):
+    def follow(self, word: str = "") -> Iterator[str]:
+        """Do what each block with a word says, and give its text when it is done."""
+        for language, block in self._blocks:
+            if word not in block:
+                continue
             if language == "sh":
                 for line in block.splitlines():
                     self._type(line)
@@ -47,14 +50,17 @@ class Reader:
 
     def _type(self, line: str) -> None:
         line = line.replace("uvx copier", "copier")  # which is installed
-        here = f"--vcs-ref HEAD {shlex.quote(str(TEMPLATE))}"
+        here = f"--defaults --vcs-ref HEAD {shlex.quote(str(TEMPLATE))}"
         line = line.replace("<url of this repository>", here)
         if line.startswith("cd "):
             self.project /= line.removeprefix("cd ")
         elif line.endswith("kedro mlflow ui"):
+            line = f"{self._activate}exec {line}"
             self.address = self._open.enter_context(served(self.project, line))
         else:
-            succeed(self.project, "sh", "-c", line)
+            succeed(self.project, "sh", "-c", self._activate + line)
+        if line.endswith(activate := ". .venv/bin/activate"):
+            self._activate = f"{activate} && "
 
     def _write(self, block: str) -> None:
         first, _, content = block.partition("\n")
