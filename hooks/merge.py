@@ -45,7 +45,10 @@ def merge(base: str, ours: str, theirs: str) -> tuple[str, list[Conflict]]:
     old, mine, new = (document.entries for document in documents)
     conflicts: list[Conflict] = []
     text = "".join(_merged(old, mine, new, "", conflicts, at_root=True))
-    return text + _kept(*(document.tail for document in documents)), conflicts
+    tail = _kept(*(document.tail for document in documents))
+    if not new:  # all of the template's text is its tail, with the head of the file
+        tail = "".join(line for line in tail.splitlines(True) if line not in text)
+    return text + tail, conflicts
 
 
 def _merged(

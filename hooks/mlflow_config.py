@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,16 @@ from tracking.secret import committed_secrets
 from . import say
 
 _SCHEMA = Path("conf/mlflow.schema.json")
+
+_TYPES = {
+    "array": "a list",
+    "boolean": "true, false",
+    "integer": "a whole number",
+    "null": "null",
+    "object": "a mapping",
+    "string": "text",
+}
+"""Types of JSON schema, in words."""
 
 
 def main() -> int:
@@ -68,13 +78,16 @@ def _sentence(error: ValidationError) -> str:
         known = error.schema["properties"]
         unknown = ", ".join(sorted(set(error.instance) - set(known)))
         return f"{key or 'the file'} has no key {unknown}; use {', '.join(known)}."
-    kinds = [kind.get("type") or f"one of {kind.get('enum')}" for kind in _kinds(error)]
-    return f"{key or 'the file'} is not {', '.join(dict.fromkeys(map(str, kinds)))}."
+    kinds = error.schema.get("anyOf") or [error.schema]
+    return f"{key or 'the file'} should be {', '.join(map(_in_words, kinds))}."
 
 
-def _kinds(error: ValidationError) -> list[dict[str, Any]]:
-    every = error.schema.get("anyOf") or [error.schema]
-    return [kind for kind in every if "$ref" not in kind] or [{"type": "object"}]
+def _in_words(kind: Mapping[str, Any]) -> str:
+    if "pattern" in kind:
+        return "or a ${...} resolver"
+    if "enum" in kind:
+        return ", ".join(kind["enum"])
+    return _TYPES[kind.get("type", "object")]
 
 
 def _lenient() -> TypeChecker:

@@ -9,19 +9,33 @@ from tracking.template import MANIFEST, edited_files
 
 from . import say
 
+_ADVICE = (
+    "The template owns these files, and the next update will meet the edit. Make the "
+    "change in the template, for every project, or put code of yours beside tracking/. "
+    "'git restore' brings back what is not committed yet; for the rest there is a fresh "
+    "copy: copier copy --defaults --data-file .copier-answers.yml --vcs-ref <_commit of "
+    "that file> <_src_path of that file> ../fresh"
+)
+
 
 def main() -> int:
     """Name each file of the template's that the project has edited."""
     found = [
-        os.path.normpath(folder / name)
+        f"{Path(os.path.normpath(folder / name)).as_posix()}: {_state(folder, name)}."
         for folder in sorted(Path().glob("src/*/tracking"))
         for name in edited_files(folder)
     ]
-    for name in found:
-        say(
-            f"{Path(name).as_posix()}: differs from the template's, and the next update "
-            "will meet the edit. Undo it (git log -- the file, then git restore "
-            "--source), and make the change in the template, for every project, or put "
-            f"code of yours beside tracking/. {MANIFEST} says what the template wrote."
-        )
+    for sentence in found:
+        say(sentence)
+    if found:
+        say(_ADVICE)
     return 1 if found else 0
+
+
+def _state(folder: Path, name: str) -> str:
+    if not (folder / name).exists():
+        return "is missing"
+    listed = folder / MANIFEST
+    if listed.is_file() and f"  {name}\n" not in listed.read_text("utf-8"):
+        return "has been added, and is not the template's"
+    return "differs from the template's"

@@ -156,19 +156,26 @@ def test_merge_shows_no_secret(project: Project, pre_commit: PreCommit) -> None:
     assert uri in project.read(MLFLOW_YML)
 
 
-@pytest.mark.parametrize("how", ["edited", "deleted", "added"])
+@pytest.mark.parametrize(
+    ("file", "state"),
+    [
+        ("run.py", "differs from the template's"),
+        ("hook.py", "is missing"),
+        ("mine.py", "has been added"),
+    ],
+)
 def test_an_edit_of_the_templates_file_is_told(
-    project: Project, pre_commit: PreCommit, how: str
+    project: Project, pre_commit: PreCommit, file: str, state: str
 ) -> None:
-    name = f"{TRACKING}/{'mine.py' if how == 'added' else 'run.py'}"
-    if how == "deleted":
+    name = f"{TRACKING}/{file}"
+    if state == "is missing":
         project.remove(name)
     else:
         project.write(name, "x = 1\n")
     git(project.path, "add", "--all")
     done = pre_commit(project, "run", "template-owned-files")
     assert done.returncode == 1
-    assert f"{name}: differs from the template's" in done.stdout
+    assert f"{name}: {state}" in done.stdout
     assert "put code of yours beside tracking/" in " ".join(done.stdout.split())
 
 
@@ -204,10 +211,13 @@ def test_the_projects_own_style_does_not_edit_the_templates_files(
         ),
         (
             "tracking: {run: {nested: maybe}}",
-            "tracking.run.nested is not boolean, null",
+            "tracking.run.nested should be true, false, null, or a ${...} resolver",
         ),
-        ("ui: {port: high}", "ui.port is not integer, null, string"),
-        ("[1, 2]", "the file is not object"),
+        (
+            "ui: {port: high}",
+            "ui.port should be a whole number, null, or a ${...} resolver",
+        ),
+        ("[1, 2]", "the file should be a mapping"),
         ("a: [", "is no YAML"),
         (
             "server: {mlflow_tracking_uri: 'postgresql://me:hunter2@db/x'}",

@@ -159,3 +159,14 @@ def test_comments_of_an_environment_without_keys_are_kept() -> None:
     ours = "# Head.\n\nserver:\n  mlflow_tracking_uri: y\n"
     assert merge(base, ours, base.replace("Head", "The head")) == (ours, [])
     assert merge(base, base, ours) == (ours, [])
+
+
+def test_a_file_that_the_template_has_emptied_keeps_one_head() -> None:
+    base = "# Head.\n\nserver:\n  uri: a\n"
+    merged, conflicts = merge(
+        base, base.replace("a\n", "mine\n"), "# Head.\n\n# server:\n#   uri: null\n"
+    )
+    assert [conflict.key for conflict in conflicts] == ["server"]
+    assert merged.count("# Head.") == 1
+    assert "uri: mine" in merged
+    assert merged.endswith("# server:\n#   uri: null\n")
