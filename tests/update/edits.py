@@ -315,7 +315,7 @@ TEMPLATE_CHANGES = [
     ),
     _default(
         "tracking.run.nested",
-        "# Whether nodes may open runs below it. False: that is an error.",
+        "# Whether nodes may open runs below it.",
         "    nested: true",
         "false",
     ),
@@ -327,7 +327,7 @@ TEMPLATE_CHANGES = [
     ),
     _default(
         "tracking.experiment.restore_if_deleted",
-        "# Whether it is restored when somebody has deleted it. False: that is an error.",
+        "# Whether it is restored when somebody has deleted it.",
         "    restore_if_deleted: true",
         "false",
     ),

@@ -55,7 +55,9 @@ class RequestHeaderProviderOptions(_Section):
         default=None,
         examples=["penguin_classifier.tracking.OAuth2ClientCredentialsProvider"],
     )
-    """Import path of a subclass of MLflow's RequestHeaderProvider. Null: no headers."""
+    """Import path of a subclass of MLflow's RequestHeaderProvider.
+
+    Null: no headers."""
 
     pass_context: bool = False
     """Whether the class also gets the Kedro context, as kedro_context."""
@@ -80,6 +82,7 @@ class ServerOptions(_Section):
 
     credentials: str | None = Field(default=None, examples=["mlflow"])
     """An entry of credentials.yml whose keys become environment variables during a run.
+
     Null: the variables that are set already."""
 
     request_header_provider: RequestHeaderProviderOptions = (
@@ -94,12 +97,14 @@ class DisableTrackingOptions(_Section):
     pipelines: list[str] = Field(
         default=[], examples=[["data_preparation", "reporting"]]
     )
-    """Pipelines whose runs are not tracked. A run of several pipelines is tracked unless
-    all of them are listed."""
+    """Pipelines whose runs are not tracked.
+
+    A run of several pipelines is tracked unless all of them are listed."""
 
     disable_autologging: bool = True
-    """Whether MLflow's autologging is kept off during a run. False: it stays as your
-    code has set it."""
+    """Whether MLflow's autologging is kept off during a run.
+
+    False: it stays as your code has set it."""
 
 
 class CreateExperimentOptions(_Section):
@@ -121,13 +126,17 @@ class ExperimentOptions(_Section):
     """Its name. Null: the name of the Python package."""
 
     create: bool = True
-    """Whether it is created when it does not exist. False: that is an error."""
+    """Whether it is created when it does not exist.
+
+    False: that is an error."""
 
     create_experiment_kwargs: CreateExperimentOptions = CreateExperimentOptions()
     """What a new experiment gets; an experiment that exists is left as it is."""
 
     restore_if_deleted: bool = True
-    """Whether it is restored when somebody has deleted it. False: that is an error."""
+    """Whether it is restored when somebody has deleted it.
+
+    False: that is an error."""
 
 
 class RunOptions(_Section):
@@ -140,15 +149,18 @@ class RunOptions(_Section):
     """Its name. Null: the names of the pipelines. A run with an id keeps its own."""
 
     nested: bool = True
-    """Whether nodes may open runs below it. False: that is an error."""
+    """Whether nodes may open runs below it.
+
+    False: that is an error."""
 
 
 class DictParamsOptions(_Section):
     """Parameters that are mappings."""
 
     flatten: bool = False
-    """Whether each key becomes a parameter of its own: classifier.C and
-    classifier.max_iter instead of classifier."""
+    """Whether each key becomes a parameter of its own.
+
+    With classifier: {C: 1.0, max_iter: 200} that is classifier.C and classifier.max_iter."""
 
     recursive: bool = True
     """Whether that goes on in the mappings below."""
@@ -173,8 +185,9 @@ class ParamsOptions(_Section):
         default=["*password*", "*token*", "*secret*", "*api_key*"],
         examples=[["*password*", "*pin*"]],
     )
-    """Names, with wildcards, whose values are never shown to MLflow. A list of yours
-    takes the place of this one."""
+    """Names, with wildcards, whose values are never shown to MLflow.
+
+    A list of yours takes the place of this one."""
 
 
 class TrackingOptions(_Section):
@@ -352,7 +365,11 @@ def environment_yaml(env: str, tracking_uri: str | None = None) -> str:
 
 
 def documented_yaml() -> str:
-    """Give ``mlflow.yml`` with every key, its meaning in a comment and its default."""
+    """Give ``mlflow.yml`` with every key, its meaning in a comment and its default.
+
+    Only the first paragraph of a description is its comment. The rest is for the schema
+    and the reference: a comment that changes meets edits of its key in an update.
+    """
     head = (
         "# yaml-language-server: $schema=../mlflow.schema.json\n"
         "# Every key of mlflow.yml with its default. An environment's own mlflow.yml\n"
@@ -364,7 +381,8 @@ def documented_yaml() -> str:
 def _lines(model: type[BaseModel], indent: str) -> Iterator[str]:
     for name, field in model.model_fields.items():
         yield "\n"
-        for line in (field.description or "").splitlines():
+        about = (field.description or "").partition("\n\n")[0]
+        for line in about.splitlines():
             yield f"{indent}# {line.strip()}\n"
         default = field.default
         if isinstance(default, BaseModel):
