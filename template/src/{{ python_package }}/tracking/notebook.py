@@ -47,43 +47,66 @@ class Notebook:
         self._server: Server | None = None
         self._runs = 0
         self._lock = threading.RLock()
-        self._import = _Import("mlflow", self.begin)
+        self._import = _Import("mlflow", before=self.lend, after=self.log_in)
 
     def lends_server_of(self, context: "KedroContext") -> bool:
         """Whether the server that stands now is the one that a context names."""
         return self._server is not None and _place(self._context) == _place(context)
 
     def begin(self) -> None:
-        """Lend the server, once MLflow is there and no Kedro run is under way.
+        """Set MLflow up, if it is there and no Kedro run is under way.
 
         Raises:
             TrackingError: ``mlflow.yml`` or ``credentials.yml`` cannot be followed.
         """
-        with self._lock:
-            if self._server or self._runs or "mlflow" not in sys.modules:
-                return
-            from .config import environment
-            from .run import is_disabled
-            from .server import Server
-            from .store import create_local_store
+        if "mlflow" in sys.modules:
+            self.lend()
+            self.log_in()
 
-            if is_disabled():
+    def lend(self) -> None:
+        """Let the variables of the server stand, credentials included.
+
+        Raises:
+            TrackingError: ``mlflow.yml`` or ``credentials.yml`` cannot be followed.
+        """
+        from .run import is_disabled
+        from .server import Server
+
+        with self._lock:
+            if not (self._server or self._runs or is_disabled()):
+                options = self._context.mlflow.server  # type: ignore[attr-defined]
+                self._server = Server(options, self._context, exclusive=False)
+
+    def log_in(self) -> None:
+        """Tell MLflow the login and whom to ask for the experiment.
+
+        A login that cannot be made is said in the log: an exception in the middle of
+        ``import mlflow`` would leave half of it.
+        """
+        from .config import environment
+        from .errors import TrackingError
+        from .store import create_local_store
+
+        with self._lock:
+            server = self._server
+            if server is None or self in _experiment_providers():
                 return
-            context = self._context
-            config = context.mlflow  # type: ignore[attr-defined]
-            server = Server(config.server, context, exclusive=False)
+            _experiment_providers().insert(0, self)
+            env = environment(self._context.config_loader)
+            _logger.info("Cells log to %s, environment '%s'", server.shown_uri, env)
+            try:
+                server.log_in()
+            except TrackingError as error:
+                _logger.error("%s", error.message)
             if server.artifact_root:
                 create_local_store(server.uri, server.artifact_root)
-            _experiment_providers().insert(0, self)
-            self._server = server
-            env = environment(context.config_loader)
-            _logger.info("Cells log to %s, environment '%s'", server.shown_uri, env)
 
     def end(self) -> None:
         """Leave the process as it was found."""
         with self._lock:
             if self._server:
-                _experiment_providers().remove(self)
+                if self in (providers := _experiment_providers()):
+                    providers.remove(self)
                 self._server.give_back()
                 self._server = None
 
@@ -157,10 +180,18 @@ class Notebook:
 
 
 class _Import(MetaPathFinder):
-    """Calls back when a module has been imported, by whomever."""
+    """Calls back when a module is imported, by whomever.
 
-    def __init__(self, name: str, callback: Callable[[], None]) -> None:
-        self._name, self._callback = name, callback
+    Args:
+        name: of the module.
+        before: called before its code runs; an exception keeps it out of the process.
+        after: called when it is there; must not raise.
+    """
+
+    def __init__(
+        self, name: str, before: Callable[[], None], after: Callable[[], None]
+    ) -> None:
+        self._name, self._before, self._after = name, before, after
 
     def find_spec(
         self,
@@ -177,8 +208,9 @@ class _Import(MetaPathFinder):
             execute = spec.loader.exec_module
 
             def exec_module(module: ModuleType) -> None:
+                self._before()
                 execute(module)
-                self._callback()
+                self._after()
 
             spec.loader.exec_module = exec_module  # type: ignore[method-assign]
         return spec

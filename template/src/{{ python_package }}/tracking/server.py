@@ -21,6 +21,8 @@ from .patience import SECONDS, impatient
 if TYPE_CHECKING:
     from mlflow.entities import RunInfo
 
+    from .auth import Login
+
 _PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _LOGINS = (
     "MLFLOW_TRACKING_TOKEN",
@@ -44,7 +46,7 @@ class Server:
     def __init__(
         self, options: ServerOptions, context: KedroContext, exclusive: bool = True
     ) -> None:
-        """Export the credentials, resolve the URIs and register the login.
+        """Export the credentials, resolve the URIs and, for a run, register the login.
 
         Args:
             options: ``server`` of ``mlflow.yml``.
@@ -57,6 +59,7 @@ class Server:
                 another run in this process is talking to another server.
         """
         self.variables: dict[str, str] = {}
+        self.login: Login | None = None
         self._options, self._context = options, context
         project, loader = context.project_path, context.config_loader
         self._env = environment(loader)
@@ -80,15 +83,23 @@ class Server:
             self.lend({"MLFLOW_TRACKING_URI": self.uri}, exclusive)
             if exclusive:
                 stack.enter_context(fluent_uri(self.uri))
-            uris = [self.uri, variables.get("MLFLOW_REGISTRY_URI", self.uri)]
-            from .auth import login  # costs mlflow
-
-            self.login = login(options.request_header_provider, context, uris)
-            if self.login:
-                self.login.register()
-                stack.callback(self.login.unregister)
-                self.lend(self.login.variables)
+                self.log_in()
             self._surroundings = stack.pop_all()
+
+    def log_in(self) -> None:
+        """Register the login with MLflow, which this imports.
+
+        Raises:
+            TrackingError: the header provider of ``mlflow.yml`` cannot be used.
+        """
+        from .auth import login
+
+        uris = [self.uri, self.variables.get("MLFLOW_REGISTRY_URI", self.uri)]
+        self.login = login(self._options.request_header_provider, self._context, uris)
+        if self.login:
+            self.login.register()
+            self._surroundings.callback(self.login.unregister)
+            self.lend(self.login.variables)
 
     def page(self, run: "RunInfo") -> str:
         """Give the address of a run's page, or the command that opens it."""
