@@ -40,7 +40,7 @@ def shell(folder: Path, commands: str, **answers: str) -> str:
         for who in ("AUTHOR", "COMMITTER")
         for what in ("NAME", "EMAIL")
     }
-    env = {**os.environ, **person, "UV_FROZEN": "1", "UV_NO_SYNC": "1"}
+    env = {**os.environ, **person, "UV_FROZEN": "1"}
     env["PATH"] = os.pathsep.join((str(BIN), env["PATH"]))
     done = subprocess.run(
         ["bash", "-e"],
