@@ -164,16 +164,19 @@ def test_login_that_is_missing_is_a_sentence_until_it_is_there(
     notebook: Project,
 ) -> None:
     notebook.mlflow_yml("server: {credentials: m}")
-    _, error, _ = said(
+    file = "file = context.project_path / 'conf/local/credentials.yml'\n"
+    _, error, _, again, _ = said(
         notebook,
         OPEN,
         "import mlflow",
-        "(context.project_path / 'conf/local/credentials.yml').write_text('m: {A: 1}')\n"
-        "%reload_kedro\n"
+        f"{file}file.write_text('m: {{A: 1}}')\n%reload_kedro\n"
         "import mlflow\nmlflow.log_metric('a', 1)",
+        "file.write_text('n: {A: 1}')\n%reload_kedro",
+        "mlflow.log_metric('b', 1)",
     )
     assert "TrackingError: conf/local/mlflow.yml: server.credentials is 'm'" in error
-    assert metrics(notebook) == [{"a": 1}]
+    assert "TrackingError: conf/local/mlflow.yml: server.credentials is 'm'" in again
+    assert metrics(notebook) == [{"a": 1, "b": 1}]  # the notebook has not moved
 
 
 def test_only_the_extension_touches_the_process(notebook: Project) -> None:

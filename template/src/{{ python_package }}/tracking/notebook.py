@@ -138,7 +138,7 @@ class Notebook:
         from .errors import TrackingError
         from .experiment import experiment_id
 
-        assert self._server  # noqa: S101  # the server is asked for nothing without it
+        assert self._server  # noqa: S101  # or MLflow does not know of this
         options = self._context.mlflow.tracking.experiment  # type: ignore[attr-defined]
         root = self._server.artifact_root
         try:
@@ -149,9 +149,18 @@ class Notebook:
             return _NOWHERE
 
     def open(self, shell: Any) -> None:
-        """Take the place of the shell's earlier notebook."""
-        earlier = getattr(shell, _ATTRIBUTE, None)
+        """Take the place of the shell's earlier notebook.
+
+        Raises:
+            TrackingError: ``mlflow.yml`` or ``credentials.yml`` cannot be followed; the
+                earlier notebook stays.
+        """
+        mlflow = sys.modules.get("mlflow")
+        earlier: Notebook | None = getattr(shell, _ATTRIBUTE, None)
         if earlier:
+            if mlflow:
+                self.lend()
+                self.end()
             earlier.close(shell, successor=self)
         elif _belongs_to_others():
             return
@@ -159,18 +168,16 @@ class Notebook:
         shell.events.register("post_run_cell", self._after_cell)
         sys.meta_path.insert(0, self._import)
         self.begin()
-        mlflow = sys.modules.get("mlflow")
-        if self._server and mlflow and mlflow.get_tracking_uri() != self._server.uri:
-            mlflow.set_tracking_uri(
-                self._server.uri
-            )  # one of before beats the variable
+        # An earlier mlflow.set_tracking_uri beats the variable.
+        if mlflow and self._server and mlflow.get_tracking_uri() != self._server.uri:
+            mlflow.set_tracking_uri(self._server.uri)
 
     def close(self, shell: Any, successor: "Notebook") -> None:
         """Make room; a run that cells have left open ends when its server changes."""
         mlflow = sys.modules.get("mlflow")
-        moves = self._server and not self.lends_server_of(successor._context)
-        while moves and mlflow and mlflow.active_run():
-            mlflow.end_run()
+        if mlflow and self._server and not self.lends_server_of(successor._context):
+            while mlflow.active_run():
+                mlflow.end_run()
         shell.events.unregister("post_run_cell", self._after_cell)
         sys.meta_path.remove(self._import)
         self.end()
