@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPResponse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
@@ -21,11 +21,13 @@ class Recorder:
         uri: its own address, for ``MLFLOW_TRACKING_URI``.
         counts: requests by method and endpoint, such as
             ``POST /api/2.0/mlflow/runs/create``; ids read ``<id>``.
+        logins: requests by their ``Authorization`` header.
     """
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
         self.counts: Counter[str] = Counter()
+        self.logins: Counter[str | None] = Counter()
 
 
 @contextmanager
@@ -46,13 +48,17 @@ def recorder(target: str, latency: float = 0.0) -> Iterator[Recorder]:
         def forward(self) -> None:
             path = _ID.sub("<id>", urlsplit(self.path).path)
             seen.counts[f"{self.command} {path}"] += 1
+            seen.logins[self.headers.get("Authorization")] += 1
             time.sleep(latency)
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             if not hasattr(connections, "server"):
                 connections.server = HTTPConnection(server)
             connection = connections.server
-            connection.request(self.command, self.path, body, dict(self.headers))
-            answer = connection.getresponse()
+            try:
+                answer = self.ask(connection, body)
+            except ConnectionError:  # the server has closed it meanwhile
+                connection.close()
+                answer = self.ask(connection, body)
             content = answer.read()
             self.send_response(answer.status)
             for name, value in answer.getheaders():
@@ -61,6 +67,10 @@ def recorder(target: str, latency: float = 0.0) -> Iterator[Recorder]:
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
+
+        def ask(self, connection: HTTPConnection, body: bytes) -> HTTPResponse:
+            connection.request(self.command, self.path, body, dict(self.headers))
+            return connection.getresponse()
 
         do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = forward
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 from kedro.config import OmegaConfigLoader
 from tracking.config import KedroMlflowConfig, load_config
 from tracking.errors import TrackingError
@@ -117,3 +118,20 @@ def test_mistake_is_a_sentence_in_words_of_yaml(
 ) -> None:
     with pytest.raises(TrackingError, match=sentence):
         load(tmp_path, "ui: {}", text)
+
+
+def test_shown_in_a_cell_it_is_mlflow_yml_without_secrets(tmp_path: Path) -> None:
+    provider = "{type: a.B, init_kwargs: {secret: s3cret, issuer: s3cret}}"
+    uri = "postgresql://me:s3cret@db/mlflow"
+    text = (
+        f"server: {{mlflow_tracking_uri: '{uri}', mlflow_registry_uri: '{uri}', "
+        f"request_header_provider: {provider}}}\n"
+    )
+    config = load(tmp_path, text)
+    sections = (config, config.server, config.server.request_header_provider)
+    for shown in (*map(repr, sections), *map(str, sections)):
+        assert "s3cret" not in shown
+        assert "issuer" in shown
+    server = yaml.safe_load(repr(config))["server"]
+    assert server["mlflow_tracking_uri"] == "postgresql://me:***@db/mlflow"
+    assert config.server.mlflow_tracking_uri == uri

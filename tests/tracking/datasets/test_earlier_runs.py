@@ -90,3 +90,21 @@ def test_disabled_pipeline_names_the_input_that_is_missing(
     with pytest.raises(DatasetError, match=f"'old': 'none' in the run {earlier}"):
         project.run(Pipeline([node(nodes.accuracy, "old", None, name="one")]))
     assert mlflow.active_run() is None
+
+
+def test_catalog_outside_of_a_run_knows_names_and_the_server(
+    project: Project, earlier: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog = project.session(LATER).load_context().catalog
+    before = mlflow.get_tracking_uri()
+    assert catalog.load("old_accuracy") == 0.5
+    assert catalog.load("old_report") == {"a": 1}
+    assert catalog.load("newest").predict([[2.0]]) == pytest.approx([2.0])
+    assert mlflow.get_tracking_uri() == before
+    documented = documented_catalog("datasets.md")
+    project.write("conf/base/catalog.yml", {"f1_{species}": documented["f1_{species}"]})
+    catalog = project.session(LATER).load_context().catalog
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", project.store)
+    with mlflow.start_run() as run:
+        catalog.save("f1_adelie", 0.25)
+    assert project.client.get_run(run.info.run_id).data.metrics == {"f1_adelie": 0.25}

@@ -12,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from .errors import TrackingError, did_you_mean
+from .location import without_password
 from .resolvers import RESOLVERS, mlflow_resolvers
 
 PATTERNS = ["mlflow*", "mlflow*/**", "**/mlflow*"]
@@ -47,6 +48,10 @@ class _Section(BaseModel):
             }
         return value
 
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        for name, value in super().__repr_args__():
+            yield name, without_password(value) if isinstance(value, str) else value
+
 
 class RequestHeaderProviderOptions(_Section):
     """A class that puts headers, such as a token, on each request to the server."""
@@ -66,6 +71,11 @@ class RequestHeaderProviderOptions(_Section):
         default={}, examples=[{"issuer": "https://login.example.com"}]
     )
     """Keyword arguments for the class."""
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        for name, value in super().__repr_args__():
+            hidden = isinstance(value, dict)  # a keyword argument may be a secret
+            yield name, dict.fromkeys(value, "***") if hidden else value
 
 
 class ServerOptions(_Section):
@@ -227,6 +237,22 @@ class KedroMlflowConfig(_Section):
 
     ui: UiOptions = UiOptions()
     """Where 'kedro mlflow ui' listens."""
+
+    def __repr__(self) -> str:
+        """Show each key with its value, without secrets, as ``mlflow.yml`` would."""
+        return yaml.safe_dump(_shown_section(self), sort_keys=False)
+
+    __str__ = __repr__
+
+    def __rich_console__(self, *_: Any) -> Iterator[str]:  # which Kedro's notebooks ask
+        yield repr(self)
+
+
+def _shown_section(section: _Section) -> dict[str | None, Any]:
+    return {
+        name: _shown_section(value) if isinstance(value, _Section) else value
+        for name, value in section.__repr_args__()
+    }
 
 
 def load_config(config_loader: AbstractConfigLoader) -> KedroMlflowConfig:

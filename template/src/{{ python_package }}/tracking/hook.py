@@ -26,9 +26,23 @@ class MlflowHook:
     @hook_impl
     def after_context_created(self, context: "KedroContext") -> None:
         from .config import load_config
+        from .notebook import follow, is_loading
 
         context.mlflow = load_config(context.config_loader)  # type: ignore[attr-defined]
         self._thread.context = context
+        if is_loading():
+            follow(context, self._end_left_run)
+
+    @hook_impl
+    def after_catalog_created(
+        self, catalog: "CatalogProtocol", save_version: str | None
+    ) -> None:
+        if save_version is None:  # not a run's, which before_pipeline_run sees to
+            from .datasets import introduce
+            from .untracked import server_to_read
+
+            context = self._thread.context
+            introduce(catalog, lambda: server_to_read(context))
 
     @hook_impl(tryfirst=True)
     def before_pipeline_run(
@@ -41,13 +55,13 @@ class MlflowHook:
         from .run import TrackedRun, disabled_by
 
         context = self._thread.context
-        if left := getattr(self._thread, "run", None):
-            left.fail()  # a SystemExit that Kedro has no hook for
+        self._end_left_run()
         if reason := disabled_by(context.mlflow, run_params):
             from .untracked import UntrackedRun, server_to_read
 
             untrack(pipeline, catalog, lambda: server_to_read(context))
-            setattr(catalog, _TRACKED_RUN, UntrackedRun(reason))
+            self._thread.run = UntrackedRun(reason)
+            setattr(catalog, _TRACKED_RUN, self._thread.run)
             return
         from .params import pipeline_params
 
@@ -82,6 +96,11 @@ class MlflowHook:
     def on_pipeline_error(self, error: Exception, catalog: "CatalogProtocol") -> None:
         if run := _tracked_run(catalog):
             run.fail(error)
+
+    def _end_left_run(self) -> None:
+        """End a run that Ctrl-C or a SystemExit has left: Kedro has no hook for those."""
+        if run := getattr(self._thread, "run", None):
+            run.fail()
 
 
 def _tracked_run(catalog: "CatalogProtocol") -> Any:

@@ -326,19 +326,30 @@ class TrackedRun:
             self._open = [ActiveRun(self.attachment.run)]
 
 
+def is_disabled() -> bool:
+    """Whether the variable ``KEDRO_MLFLOW_DISABLED`` turns tracking off.
+
+    Raises:
+        TrackingError: it is neither true nor false.
+    """
+    value = os.environ.get("KEDRO_MLFLOW_DISABLED", "")
+    if value.lower() in ("true", "1", "yes", "on"):
+        return True
+    if value.lower() not in ("", "false", "0", "no", "off"):
+        raise TrackingError(
+            f"The variable KEDRO_MLFLOW_DISABLED is '{value}'; use true or false."
+        )
+    return False
+
+
 def disabled_by(config: KedroMlflowConfig, run_params: Mapping[str, Any]) -> str:
     """Give what keeps a run untracked, or nothing.
 
     Raises:
         TrackingError: ``KEDRO_MLFLOW_DISABLED`` is neither true nor false.
     """
-    value = os.environ.get("KEDRO_MLFLOW_DISABLED", "")
-    if value.lower() in ("true", "1", "yes", "on"):
+    if is_disabled():
         return "the variable KEDRO_MLFLOW_DISABLED"
-    if value.lower() not in ("", "false", "0", "no", "off"):
-        raise TrackingError(
-            f"The variable KEDRO_MLFLOW_DISABLED is '{value}'; use true or false."
-        )
     disabled = config.tracking.disable_tracking.pipelines
     if all(name in disabled for name in _pipeline_names(run_params)):
         return "tracking.disable_tracking.pipelines in mlflow.yml"

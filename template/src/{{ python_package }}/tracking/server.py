@@ -3,6 +3,7 @@
 import os
 import re
 import socket
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING
@@ -14,10 +15,13 @@ from . import location
 from .config import ServerOptions, environment, where
 from .credentials import Loan, credential_variables
 from .errors import TrackingError
+from .notebook import aside
 from .patience import SECONDS, impatient
 
 if TYPE_CHECKING:
     from mlflow.entities import RunInfo
+
+    from .auth import Login
 
 _PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _LOGINS = (
@@ -39,19 +43,30 @@ class Server:
         login: what MLflow asks for headers meanwhile; None where nobody asks.
     """
 
-    def __init__(self, options: ServerOptions, context: KedroContext) -> None:
-        """Export the credentials, resolve the URIs and register the login.
+    def __init__(
+        self, options: ServerOptions, context: KedroContext, exclusive: bool = True
+    ) -> None:
+        """Export the credentials, resolve the URIs and, for a run, register the login.
+
+        Args:
+            options: ``server`` of ``mlflow.yml``.
+            context: the run's.
+            exclusive: whether it is a run's: a notebook steps aside meanwhile, and
+                another run with another server is refused.
 
         Raises:
             TrackingError: ``mlflow.yml`` or ``credentials.yml`` cannot be followed, or
                 another run in this process is talking to another server.
         """
         self.variables: dict[str, str] = {}
+        self.login: Login | None = None
         self._options, self._context = options, context
         project, loader = context.project_path, context.config_loader
         self._env = environment(loader)
         with ExitStack() as stack:
             self._surroundings = stack
+            if exclusive:
+                stack.enter_context(aside())
             entries = context._get_config_credentials() if options.credentials else {}
             variables = credential_variables(options.credentials, entries, loader)
             lent_uri = variables.pop("MLFLOW_TRACKING_URI", None)
@@ -59,23 +74,32 @@ class Server:
             if options.mlflow_registry_uri:
                 registry = location.anchor(options.mlflow_registry_uri, project)
                 variables["MLFLOW_REGISTRY_URI"] = registry
-            self.lend(variables, exclusive=True)
+            self.lend(variables, exclusive)
             self.uri = location.tracking_uri(
                 options.mlflow_tracking_uri or lent_uri, project
             )
             self.shown_uri = location.without_password(self.uri)
             self.artifact_root = location.artifact_root(self.uri, project)
-            self.lend({"MLFLOW_TRACKING_URI": self.uri}, exclusive=True)
-            uris = [self.uri, variables.get("MLFLOW_REGISTRY_URI", self.uri)]
-            self._take_over_fluent_uri()
-            from .auth import login  # costs mlflow, like the line above
-
-            self.login = login(options.request_header_provider, context, uris)
-            if self.login:
-                self.login.register()
-                stack.callback(self.login.unregister)
-                self.lend(self.login.variables)
+            self.lend({"MLFLOW_TRACKING_URI": self.uri}, exclusive)
+            if exclusive:
+                stack.enter_context(fluent_uri(self.uri))
+                self.log_in()
             self._surroundings = stack.pop_all()
+
+    def log_in(self) -> None:
+        """Register the login with MLflow, which this imports.
+
+        Raises:
+            TrackingError: the header provider of ``mlflow.yml`` cannot be used.
+        """
+        from .auth import login
+
+        uris = [self.uri, self.variables.get("MLFLOW_REGISTRY_URI", self.uri)]
+        self.login = login(self._options.request_header_provider, self._context, uris)
+        if self.login:
+            self.login.register()
+            self._surroundings.callback(self.login.unregister)
+            self.lend(self.login.variables)
 
     def page(self, run: "RunInfo") -> str:
         """Give the address of a run's page, or the command that opens it."""
@@ -169,13 +193,19 @@ class Server:
             except OSError as error:
                 raise TrackingError(self._sentence(str(error))) from None
 
-    def _take_over_fluent_uri(self) -> None:
-        import mlflow
 
-        earlier = mlflow.get_tracking_uri()
-        if earlier != self.uri:  # an earlier mlflow.set_tracking_uri beats the variable
-            mlflow.set_tracking_uri(self.uri)
-            self._surroundings.callback(mlflow.set_tracking_uri, earlier)
+@contextmanager
+def fluent_uri(uri: str) -> Iterator[None]:
+    """Overrule an earlier ``mlflow.set_tracking_uri``, which beats the variable."""
+    mlflow = sys.modules.get("mlflow")
+    earlier = mlflow.get_tracking_uri() if mlflow else uri
+    if mlflow and earlier != uri:
+        mlflow.set_tracking_uri(uri)
+    try:
+        yield
+    finally:
+        if mlflow and earlier != uri:
+            mlflow.set_tracking_uri(earlier)
 
 
 def _kind_of_login() -> str:

@@ -7,13 +7,15 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from kedro.framework.context import KedroContext
 
 from .credentials import Loan
+from .notebook import aside, is_lent_to_notebook
+from .server import Server, fluent_uri
 
 _logger = logging.getLogger(__name__)
 
@@ -30,17 +32,22 @@ class UntrackedRun:
     """
 
     def __init__(self, reason: str) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="kedro-mlflow-untracked-"))
+        self._surroundings = ExitStack()
+        folder = Path(tempfile.mkdtemp(prefix="kedro-mlflow-untracked-"))
+        self._surroundings.callback(shutil.rmtree, folder, ignore_errors=True)
         self._joined = _is_joined()
-        uri = (self._folder / "store").as_uri()  # which MLflow makes when it is used
+        uri = (folder / "store").as_uri()  # which MLflow makes when it is used
         variables = {
             "MLFLOW_TRACKING_URI": uri,
             "MLFLOW_ALLOW_FILE_STORE": "true",
             "MLFLOW_EXPERIMENT_ID": "0",
         }
         self._variables = {} if self._joined else variables
-        self._earlier = None if self._joined else _use(uri)
-        self._loan = Loan(self._variables)
+        if not self._joined:
+            self._surroundings.enter_context(aside())
+            self._surroundings.enter_context(Loan(variables))
+            self._surroundings.enter_context(fluent_uri(uri))
+        self._ended = False
         atexit.register(self.fail)
         _logger.info("No MLflow run: turned off by %s", reason)
 
@@ -63,12 +70,12 @@ class UntrackedRun:
         """Nothing: no server is waited for."""
 
     def end(self, status: str) -> None:
-        """Throw away what was logged, whatever the status."""
-        atexit.unregister(self.fail)
-        self.detach()
-        _use(self._earlier)
-        self._loan.give_back()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        """Throw away what was logged, whatever the status; again does nothing."""
+        if not self._ended:
+            self._ended = True
+            atexit.unregister(self.fail)
+            self.detach()
+            self._surroundings.close()
 
     def fail(self, error: Exception | None = None) -> None:
         """As at any end."""
@@ -77,16 +84,14 @@ class UntrackedRun:
 
 @contextmanager
 def server_to_read(context: KedroContext) -> Iterator[None]:
-    """Reach the server ahead of an untracked run, which reads some of its inputs there.
+    """Reach the server without a run: for the inputs of an untracked one, or a dataset.
 
     Raises:
         TrackingError: ``mlflow.yml`` or ``credentials.yml`` cannot be followed.
     """
-    if _is_joined():
+    if _is_joined() or is_lent_to_notebook(context):
         yield
         return
-    from .server import Server
-
     server = Server(context.mlflow.server, context)  # type: ignore[attr-defined]
     try:
         yield
@@ -106,13 +111,3 @@ def _is_joined() -> bool:
 def _active_run() -> Any | None:
     mlflow = sys.modules.get("mlflow")
     return mlflow.active_run() if mlflow else None
-
-
-def _use(uri: str | None) -> str | None:
-    """Overrule an earlier ``mlflow.set_tracking_uri``; give that URI."""
-    mlflow = sys.modules.get("mlflow")
-    if mlflow is None or uri is None or not mlflow.is_tracking_uri_set():
-        return None
-    earlier = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(uri)
-    return earlier

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kedro.io import CachedDataset, CatalogProtocol
 from kedro.pipeline import Pipeline
@@ -11,6 +11,27 @@ from .base import MlflowDataset
 
 if TYPE_CHECKING:
     from ..run import Attachment
+
+
+def introduce(
+    catalog: CatalogProtocol, server: Callable[[], AbstractContextManager[object]]
+) -> None:
+    """Tell the MLflow datasets of a catalog outside of a run their name and server.
+
+    Args:
+        catalog: the catalog, whose datasets, those of patterns too, are made when it is
+            asked for them.
+        server: the server that a dataset talks to where no run is under way.
+    """
+    get = catalog.get
+
+    def introduced(*args: Any, **kwargs: Any) -> Any:
+        dataset = get(*args, **kwargs)
+        if isinstance(inner := _inner(dataset), MlflowDataset):
+            inner.introduce(args[0] if args else kwargs["key"], server)
+        return dataset
+
+    setattr(catalog, "get", introduced)  # noqa: B010  # mypy allows no assignment
 
 
 def bind(
@@ -55,9 +76,13 @@ def _mlflow_datasets(
 ) -> list[tuple[str, MlflowDataset]]:
     found = []
     for name in pipeline.datasets():
-        dataset = catalog.get(name) if name in catalog else None
-        if isinstance(dataset, CachedDataset):
-            dataset = dataset._dataset  # private, seen in Kedro 1.2 to 1.7
+        dataset = _inner(catalog.get(name) if name in catalog else None)
         if isinstance(dataset, MlflowDataset):
             found.append((name, dataset))
     return found
+
+
+def _inner(dataset: Any) -> Any:
+    if isinstance(dataset, CachedDataset):
+        return dataset._dataset  # private, seen in Kedro 1.2 to 1.7
+    return dataset

@@ -1,8 +1,8 @@
 """What the catalog's MLflow datasets have in common."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
@@ -15,15 +15,23 @@ if TYPE_CHECKING:
 class MlflowDataset(AbstractDataset[Any, Any]):
     """A dataset whose data live in an MLflow run."""
 
-    _name: str | None = None
+    name: str | None = None  # in the catalog
     _attachment: "Attachment | None" = None
+    _server: Callable[[], AbstractContextManager[object]] = nullcontext
     _run_id: str | None = None
     _fetched: Any = None
     _downloads: tuple[TemporaryDirectory[str], ...] = ()
 
+    def introduce(
+        self, name: str, server: Callable[[], AbstractContextManager[object]]
+    ) -> None:
+        """Take the catalog name, and the server of a catalog outside of a run."""
+        self.name = name
+        self._server = server
+
     def bind(self, name: str, attachment: "Attachment") -> None:
         """Take the catalog name, and the run that a Kedro run has started."""
-        self._name = name
+        self.name = name
         self._attachment = attachment
 
     def untrack(self, name: str, catalog: CatalogProtocol) -> None:
@@ -41,7 +49,7 @@ class MlflowDataset(AbstractDataset[Any, Any]):
         Raises:
             DatasetError: it is not there.
         """
-        self._name = name
+        self.name = name
         self._fetched = self._read()
 
     def _read(self) -> Any:
@@ -91,7 +99,8 @@ class MlflowDataset(AbstractDataset[Any, Any]):
     def _explained(self, path: str, run_id: str | None = None) -> Iterator[None]:
         where = f"'{path}' in the run {run_id}" if run_id else f"'{path}'"
         try:
-            yield
+            with self._server():
+                yield
         except DatasetError:
             raise
         except Exception as error:  # of MLflow, of a flavour, of the network
@@ -100,7 +109,7 @@ class MlflowDataset(AbstractDataset[Any, Any]):
     @property
     def _title(self) -> str:
         kind = type(self).__name__
-        return f"{kind} '{self._name}'" if self._name else kind
+        return f"{kind} '{self.name}'" if self.name else kind
 
     def _downloaded(self, uri: str) -> str:
         """Give the local path of an artifact or model, good until ``release``."""
@@ -118,7 +127,9 @@ class MlflowDataset(AbstractDataset[Any, Any]):
             self._downloads = ()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_downloads": ()}  # the folders stay their owner's
+        state = {**self.__dict__, "_downloads": ()}  # the folders stay their owner's
+        state.pop("_server", None)
+        return state
 
 
 def _in_memory(catalog: CatalogProtocol, name: str) -> AbstractDataset:

@@ -31,11 +31,11 @@ class MetricDataset(MlflowDataset):
 
     @property
     def _metric(self) -> str:
-        metric = self._key or self._name
+        metric = self._key or self.name
         if metric is None:
             raise DatasetError(
-                f"{type(self).__name__} has no key. Give it one, or use it within "
-                "'kedro run', where its name in the catalog is the key."
+                f"{type(self).__name__} has no key. Give it one, or use it through the "
+                "catalog, where its name is the key."
             )
         return metric
 

@@ -75,7 +75,7 @@ class MlflowMetricsHistoryDataset(MlflowDataset):
 
     @property
     def _metrics_prefix(self) -> str:
-        return (self._name or "") if self._prefix is None else self._prefix
+        return (self.name or "") if self._prefix is None else self._prefix
 
     @property
     def _pattern(self) -> str:

@@ -135,7 +135,7 @@ class MlflowModelTrackingDataset(MlflowDataset):
         return (
             name
             or self._artifact_path
-            or re.sub("""[/:.%"']""", "_", self._name or "model")
+            or re.sub("""[/:.%"']""", "_", self.name or "model")
         )
 
     def _read(self) -> str:
