@@ -87,11 +87,8 @@ def server_to_read(context: KedroContext) -> Iterator[None]:
         return
     from .server import Server
 
-    server = Server(context.mlflow.server, context)  # type: ignore[attr-defined]
-    try:
+    with Server(context.mlflow.server, context):  # type: ignore[attr-defined]
         yield
-    finally:
-        server.give_back()
 
 
 def _is_joined() -> bool:
