@@ -12,7 +12,10 @@ from kedro.framework.project import settings
 from kedro.framework.startup import ProjectMetadata
 
 _env_option = click.option(
-    "--env", "-e", help="Kedro environment; default: KEDRO_ENV, or else Kedro's own."
+    "--env",
+    "-e",
+    metavar="NAME",
+    help="Environment, a folder of conf/. Default: KEDRO_ENV, or else local.",
 )
 _format_option = click.option(
     "--format",
@@ -26,7 +29,7 @@ _format_option = click.option(
 
 @click.group(name="mlflow")
 def mlflow_commands() -> None:
-    """Track runs with MLflow."""
+    """Where the runs of this project go: set it up, check it, look at them."""
 
 
 @mlflow_commands.command()
@@ -34,7 +37,11 @@ def mlflow_commands() -> None:
 @click.option("--force", is_flag=True, help="Write over the file that is there.")
 @click.pass_obj
 def init(metadata: ProjectMetadata, env: str | None, force: bool) -> None:
-    """Write the mlflow.yml of an environment; for base, every key with its default."""
+    """Write the mlflow.yml of an environment.
+
+    For base it holds every key with its default; for any other environment what is to
+    differ there.
+    """
     from .config import documented_yaml, environment_yaml
     from .errors import TrackingError
 
@@ -56,13 +63,27 @@ def init(metadata: ProjectMetadata, env: str | None, force: bool) -> None:
 
 @mlflow_commands.command()
 @_env_option
-@click.option("--host", help="Host to listen on; default: ui.host of mlflow.yml.")
-@click.option("--port", type=int, help="Port to listen on; default: ui.port.")
+@click.option(
+    "--host",
+    metavar="NAME",
+    help="Host to listen on. Default: ui.host of mlflow.yml, or else localhost.",
+)
+@click.option(
+    "--port",
+    type=int,
+    metavar="NUMBER",
+    help="Port to listen on. Default: ui.port of mlflow.yml, or else the first free one "
+    "from 5000.",
+)
 @click.pass_obj
 def ui(
     metadata: ProjectMetadata, env: str | None, host: str | None, port: int | None
 ) -> None:
-    """Open MLflow's pages on the runs of an environment."""
+    """Open MLflow's pages on the runs of an environment.
+
+    A store without a server gets one on this machine until Ctrl-C; the pages of an MLflow
+    server open in the browser.
+    """
     from .context import load_context
     from .server import Server
     from .ui import serve
@@ -90,6 +111,7 @@ def ui(
 @click.option(
     "--limit",
     type=click.IntRange(1, 1000),
+    metavar="NUMBER",
     default=10,
     show_default=True,
     help="How many runs to show.",
@@ -105,8 +127,8 @@ def runs(
 ) -> None:
     """Show the latest runs of the project's experiment, newest first.
 
-    With --format json, a list with an object for each run: its ids, its times, its
-    metrics, its store and its page.
+    With --format json, a list with an object for each run: its ids, times and metrics,
+    its store and its page.
     """
     from .runs import latest_runs
     from .tables import print_runs
@@ -136,8 +158,8 @@ def check(
 ) -> None:
     """Say where runs would go, and whether they would get there.
 
-    The exit code is 1 when a run would not be tracked. With --format json the last line
-    is a list with an object for each environment.
+    The exit code is 1 when a run would not be tracked. With --format json, a list with
+    an object for each environment.
 
     With --template, say instead which version of the template the project follows,
     whether a newer one is out, and what an update would meet: edited files of the
