@@ -4,10 +4,19 @@ import json
 import socket
 
 import pytest
+from click.testing import CliRunner
+from tracking.cli import mlflow_commands
 from tracking.config import documented_yaml
 from tracking.ui import free_port
 
 from tests.tracking.conftest import Project, kedro
+
+
+def test_help_says_in_full_what_each_command_does() -> None:
+    shown = CliRunner().invoke(mlflow_commands, ["--help"], terminal_width=80).output
+    assert set(mlflow_commands.commands) == {"check", "init", "runs", "ui"}
+    assert all(f"  {name} " in shown for name in mlflow_commands.commands)
+    assert "..." not in shown.partition("Commands:")[2]
 
 
 def test_init_makes_the_environment_and_hides_nothing_of_base(project: Project) -> None:
@@ -82,6 +91,22 @@ def test_check_follows_kedro_env(
     monkeypatch.setenv("KEDRO_ENV", "staging")
     done = kedro(project.path, "check", "--format", "json")
     assert json.loads(done.stdout)[0]["environment"] == "staging"
+
+
+def test_json_stands_alone_on_stdout(project: Project) -> None:
+    settings = project.path / "src/tracked/settings.py"
+    settings.write_text(
+        settings.read_text()
+        + "\nclass Talkative:\n"
+        + "    from kedro.framework.hooks import hook_impl\n"
+        + "    @hook_impl\n"
+        + "    def after_context_created(self, context):\n"
+        + "        import logging; logging.getLogger('tracked').warning('by the way')\n"
+        + "HOOKS = (*HOOKS, Talkative())\n"
+    )
+    done = kedro(project.path, "check", "--format", "json")
+    assert json.loads(done.stdout)[0]["ok"]
+    assert "by the way" in done.stderr
 
 
 def test_check_creates_nothing(project: Project) -> None:

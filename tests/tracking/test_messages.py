@@ -5,10 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import mlflow
 import pytest
 from click import ClickException
 from kedro.framework.startup import bootstrap_project
 from kedro.pipeline import Pipeline, node
+from tracking.patience import one_warning
 
 from tests.tracking import nodes
 from tests.tracking.conftest import Project
@@ -40,6 +42,21 @@ def test_run_says_a_line_at_its_start_and_one_at_its_end(
     )
     assert end.startswith("MLflow run '__default__' FINISHED after ")
     assert end.endswith(" s; 'kedro mlflow ui' shows it")
+
+
+def test_run_of_somebody_else_and_one_that_goes_on_are_told_apart(
+    project: Project, caplog: pytest.LogCaptureFixture
+) -> None:
+    mlflow.set_tracking_uri(project.store)
+    with mlflow.start_run(run_name="theirs", experiment_id="0") as run:
+        project.run(ONE)
+    assert said(caplog) == [
+        "MLflow run 'theirs' is under way already and takes this one in"
+    ]
+    caplog.clear()
+    project.mlflow_yml(f"tracking: {{run: {{id: {run.info.run_id}}}}}")
+    project.run(ONE)
+    assert said(caplog)[0] == "MLflow run 'theirs' goes on at mlruns/mlflow.db"
 
 
 def test_failed_run_says_so_and_names_the_environment_of_its_pages(
@@ -88,9 +105,15 @@ def test_many_tries_are_told_in_one_sentence(
         project.run(ONE)
     (warning,) = [r for r in caplog.records if r.name.startswith("urllib3")]
     assert "http://127.0.0.1:9 does not answer; trying again" in warning.getMessage()
+
+
+def test_tries_of_other_requests_are_left_alone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     logger = logging.getLogger("urllib3.connectionpool")
-    logger.warning("Retrying (%r) after %r: %s", 1, 2, "/somewhere/else")
-    assert caplog.messages[-1] == "Retrying (1) after 2: /somewhere/else"
+    with one_warning("http://there"):
+        logger.warning("Retrying (%r) after %r: %s", 1, 2, "/somewhere/else")
+    assert caplog.messages == ["Retrying (1) after 2: /somewhere/else"]
 
 
 def test_terminal_shows_progress_of_nodes_and_no_noise(project: Project) -> None:
@@ -98,7 +121,8 @@ def test_terminal_shows_progress_of_nodes_and_no_noise(project: Project) -> None
     registry.write_text(
         "from kedro.pipeline import Pipeline, node\n"
         "def register_pipelines():\n"
-        "    return {'__default__': Pipeline([node(lambda: 1, None, 'x', name='one')])}\n"
+        "    one = node(lambda a: a, 'params:a', 'x', name='one')\n"
+        "    return {'__default__': Pipeline([one])}\n"
     )
     done = subprocess.run(
         [Path(sys.executable).parent / "kedro", "run"],
@@ -108,7 +132,8 @@ def test_terminal_shows_progress_of_nodes_and_no_noise(project: Project) -> None
         check=True,
     )
     output = done.stdout + done.stderr
-    for line in ("Running node: one", "Completed 1 out of 1", "MLflow run"):
+    for line in ("Running node: one", "Completed 1 out of 1", "FINISHED after"):
         assert line in output
+    assert output.count("Loading data from params:a") == 1, "only the node's"
     for noise in ("as logging configuration", "typed parameter", "alembic"):
         assert noise not in output
