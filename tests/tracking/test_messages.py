@@ -45,9 +45,11 @@ def test_run_says_a_line_at_its_start_and_one_at_its_end(
 
 
 def test_run_of_somebody_else_and_one_that_goes_on_are_told_apart(
-    project: Project, caplog: pytest.LogCaptureFixture
+    project: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    mlflow.set_tracking_uri(project.store)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", project.store)
     with mlflow.start_run(run_name="theirs", experiment_id="0") as run:
         project.run(ONE)
     assert said(caplog) == [

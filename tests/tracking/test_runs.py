@@ -7,8 +7,9 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from kedro.framework.startup import bootstrap_project
 from kedro.pipeline import Pipeline, node
-from tracking.runs import LatestRun, LatestRuns
+from tracking.runs import LatestRun, LatestRuns, latest_runs
 from tracking.tables import print_runs
 
 from tests.recorder import recorder
@@ -81,8 +82,24 @@ def test_store_that_is_not_there_is_said_and_not_made(project: Project) -> None:
     project.write("conf/qa/mlflow.yml", "server: {mlflow_tracking_uri: other}")
     done = kedro(project.path, "runs", "--env", "qa")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "the first 'kedro run' creates other/mlflow.db" in done.stdout
+    assert "the first one creates other/mlflow.db" in done.stdout
     assert not (project.path / "other").exists()
+
+
+def test_experiment_without_runs_and_a_deleted_one_are_sentences(
+    project: Project,
+) -> None:
+    bootstrap_project(project.path)
+    id_ = project.client.create_experiment("tracked")
+    empty = latest_runs(project.path, "local", 10)
+    assert empty.message == (
+        "No runs yet in the experiment 'tracked' at mlruns/mlflow.db."
+    )
+    assert (empty.metrics(["any"]), empty.as_dicts([])) == (["any"], [])
+    project.client.delete_experiment(id_)
+    assert latest_runs(project.path, "local", 10).message == (
+        "No runs: the experiment 'tracked' at mlruns/mlflow.db is deleted."
+    )
 
 
 def test_two_requests_and_no_experiment_is_made(project: Project, server: str) -> None:
@@ -92,7 +109,7 @@ def test_two_requests_and_no_experiment_is_made(project: Project, server: str) -
             "tracking: {experiment: {name: nobody's}}"
         )
         done = kedro(project.path, "runs")
-        assert f"{seen.uri} has no experiment 'nobody's'" in done.stdout
+        assert f"{seen.uri} does not have the experiment 'nobody's'" in done.stdout
         assert (done.returncode, seen.counts.total()) == (0, 1), seen.counts
 
         project.mlflow_yml(f"server: {{mlflow_tracking_uri: '{seen.uri}'}}")

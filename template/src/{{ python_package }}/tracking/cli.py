@@ -136,6 +136,8 @@ def runs(
     with _logs_on_stderr():
         latest = latest_runs(metadata.project_path, _environment(env), limit)
     if style == "json":
+        if latest.message:
+            click.echo(latest.message, err=True)
         click.echo(json.dumps(latest.as_dicts(latest.metrics(metrics))))
     else:
         print_runs(latest, metrics, metadata.project_path)

@@ -122,32 +122,34 @@ def latest_runs(project_path: Path, env: str, limit: int) -> LatestRuns:
     config = context.mlflow  # type: ignore[attr-defined]
     name = experiment_name(config.tracking.experiment, context)
     with Server(config.server, context) as server:
-
-        def none(message: str) -> LatestRuns:
-            return LatestRuns(name, None, server.shown_uri, (), message)
-
-        if is_missing(server.uri):
-            return none(f"No runs yet: the first 'kedro run' creates {server.place}.")
-        from mlflow import MlflowClient
-
-        with server.answering():
-            client = MlflowClient()
-            experiment = client.get_experiment_by_name(name)
-            if experiment is None:
-                return none(f"No runs yet: {server.place} has no experiment '{name}'.")
-            if experiment.lifecycle_stage == "deleted":
-                return none(
-                    f"No runs: the experiment '{name}' at {server.place} is deleted."
-                )
-            found = client.search_runs(
-                [experiment.experiment_id],
-                max_results=limit,
-                order_by=["attributes.start_time DESC"],
-            )
-        if not found:
-            return none(f"No runs yet in the experiment '{name}' at {server.place}.")
+        experiment_id, found, message = _search(server, name, limit)
         runs = [_latest(run, server) for run in found]
-    return LatestRuns(name, experiment.experiment_id, server.shown_uri, runs)
+        return LatestRuns(name, experiment_id, server.shown_uri, runs, message)
+
+
+def _search(
+    server: Server, experiment: str, limit: int
+) -> "tuple[str | None, Sequence[Run], str]":
+    """Give the experiment's id, its latest runs, and a sentence where there are none."""
+    if is_missing(server.uri):
+        return None, (), f"No runs yet: the first one creates {server.place}."
+    from mlflow import MlflowClient
+
+    title = f"the experiment '{experiment}'"
+    with server.answering():
+        client = MlflowClient()
+        there = client.get_experiment_by_name(experiment)
+        if there is None:
+            return None, (), f"No runs yet: {server.place} does not have {title}."
+        if there.lifecycle_stage == "deleted":
+            return None, (), f"No runs: {title} at {server.place} is deleted."
+        runs = client.search_runs(
+            [there.experiment_id],
+            max_results=limit,
+            order_by=["attributes.start_time DESC"],
+        )
+    message = "" if runs else f"No runs yet in {title} at {server.place}."
+    return there.experiment_id, runs, message
 
 
 def _latest(run: "Run", server: Server) -> LatestRun:
