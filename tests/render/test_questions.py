@@ -1,11 +1,14 @@
 """Every question refuses a bad answer with a sentence."""
 
 import keyword
+import re
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from copier import run_copy
 from jinja2 import Environment, FileSystemLoader
 
 from tests.conftest import TEMPLATE, Render
@@ -21,18 +24,18 @@ QUESTIONS = {
     ("answers", "sentence"),
     [
         ({"project_name": "  "}, "at least one letter"),
-        ({"project_name": "two\nlines"}, "one line"),
-        ({"project_slug": "Not A Slug"}, "lower-case letters, digits and dashes"),
-        ({"python_package": "1st"}, "starts with a lower-case letter"),
+        ({"project_name": "two\nlines"}, "One line"),
+        ({"project_slug": "Not A Slug"}, "Use a to z, digits and dashes"),
+        ({"python_package": "1st"}, "with a letter first"),
         ({"python_package": "class"}, "keyword of Python"),
         ({"python_package": "json"}, "Python's standard library"),
         ({"python_package": "mlflow"}, "the project itself imports"),
         ({"python_package": "kedro"}, "the project itself imports"),
-        ({"description": "a\nb"}, "one line"),
-        ({"environments": ["staging"]}, "mapping of name to address"),
+        ({"description": "a\nb"}, "One line"),
+        ({"environments": ["staging"]}, "Write {name: address}"),
         ({"environments": {"local": None}}, "in every project"),
-        ({"environments": {"a b": None}}, "no environment name"),
-        ({"environments": {"prod": 5}}, "neither text nor null"),
+        ({"environments": {"a b": None}}, "is no name"),
+        ({"environments": {"prod": 5}}, "needs an address"),
         ({"environments": {"prod": "https://me:pw@host"}}, "user name or password"),
         ({"environments": {"prod": "https://host/a b"}}, "percent-encoded"),
         ({"tracking_login": "magic"}, "Invalid choice"),
@@ -41,8 +44,20 @@ QUESTIONS = {
 def test_bad_answer_is_refused(
     render: Render, answers: dict[str, Any], sentence: str
 ) -> None:
-    with pytest.raises(ValueError, match=sentence):
+    with pytest.raises(ValueError, match=sentence) as error:
         render(**answers)
+    (name,) = answers
+    shown = f"Validation error for question '{name}': "
+    if "Invalid choice" not in sentence:  # copier's own
+        clause = re.split(r"[,;:.]", str(error.value).removeprefix(shown))[0]
+        assert len(shown + clause) <= 80, "a terminal would cut it off"
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_help_fits_a_terminal(name: str) -> None:
+    """copier breaks no line, and puts three columns before the first."""
+    for line in QUESTIONS[name]["help"].splitlines():
+        assert len(line) <= 80 - 3, line
 
 
 def test_names_of_keywords_and_standard_modules_are_all_refused() -> None:
@@ -78,3 +93,19 @@ def test_question_has_help_and_default_and_is_no_secret(name: str) -> None:
     assert "default" in question
     assert "secret" not in question
     assert question["type"] == "bool" or {"choices", "validator"} & set(question)
+
+
+def test_messages_fit_a_terminal_and_their_commands_can_be_pasted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers = {"sample_pipeline": False, "tracking_login": "basic"}
+    project = tmp_path / "new project"
+    run_copy(str(TEMPLATE), project, data=answers, defaults=True, vcs_ref="HEAD")
+    said = capsys.readouterr().err
+    assert "Enter takes what is proposed" in said
+    assert f"cd '{project}'" in said
+    after = said.partition(f"cd '{project}'\n")[2]
+    assert max(map(len, after.splitlines())) <= 80
+    update = yaml.safe_load((TEMPLATE / "copier.yml").read_text())
+    for name in ("_message_before_update", "_message_after_update"):
+        assert max(map(len, update[name].splitlines())) <= 80

@@ -2,6 +2,7 @@
 
 import importlib
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -72,6 +73,17 @@ class Project:
     def only_run(self) -> Run:
         (run,) = self.runs()
         return run
+
+
+def kedro(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Call ``kedro mlflow …`` in a project, as a user would."""
+    return subprocess.run(
+        [Path(sys.executable).parent / "kedro", "mlflow", *words],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 @pytest.fixture(scope="session")

@@ -2,25 +2,21 @@
 
 import json
 import socket
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
-from tracking.cli import _free_port
+from click.testing import CliRunner
+from tracking.cli import mlflow_commands
 from tracking.config import documented_yaml
+from tracking.ui import free_port
 
-from tests.tracking.conftest import Project
+from tests.tracking.conftest import Project, kedro
 
 
-def kedro(project: Path, *words: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [Path(sys.executable).parent / "kedro", "mlflow", *words],
-        cwd=project,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def test_help_says_in_full_what_each_command_does() -> None:
+    shown = CliRunner().invoke(mlflow_commands, ["--help"], terminal_width=80).output
+    assert set(mlflow_commands.commands) == {"check", "init", "runs", "ui"}
+    assert all(f"  {name} " in shown for name in mlflow_commands.commands)
+    assert "..." not in shown.partition("Commands:")[2]
 
 
 def test_init_makes_the_environment_and_hides_nothing_of_base(project: Project) -> None:
@@ -28,7 +24,7 @@ def test_init_makes_the_environment_and_hides_nothing_of_base(project: Project) 
     done = kedro(project.path, "init", "--env", "qa")
     assert done.returncode == 0, done.stderr
     found = kedro(project.path, "check", "--env", "qa", "--format", "json")
-    assert json.loads(found.stdout.splitlines()[-1])[0]["experiment"] == "mine"
+    assert json.loads(found.stdout)[0]["experiment"] == "mine"
 
 
 def test_init_of_base_documents_every_key(project: Project) -> None:
@@ -62,7 +58,7 @@ def test_init_follows_kedro_env(
 
 def test_check_finds_every_environment_in_order(project: Project) -> None:
     done = kedro(project.path, "check", "--all", "--format", "json")
-    findings = json.loads(done.stdout.splitlines()[-1])
+    findings = json.loads(done.stdout)
     assert [f["environment"] for f in findings] == ["local", "prod", "staging"]
     assert all(f["ok"] and f["tracking_uri"] == project.store for f in findings)
     assert done.returncode == 0
@@ -94,7 +90,23 @@ def test_check_follows_kedro_env(
 ) -> None:
     monkeypatch.setenv("KEDRO_ENV", "staging")
     done = kedro(project.path, "check", "--format", "json")
-    assert json.loads(done.stdout.splitlines()[-1])[0]["environment"] == "staging"
+    assert json.loads(done.stdout)[0]["environment"] == "staging"
+
+
+def test_json_stands_alone_on_stdout(project: Project) -> None:
+    settings = project.path / "src/tracked/settings.py"
+    settings.write_text(
+        settings.read_text()
+        + "\nclass Talkative:\n"
+        + "    from kedro.framework.hooks import hook_impl\n"
+        + "    @hook_impl\n"
+        + "    def after_context_created(self, context):\n"
+        + "        import logging; logging.getLogger('tracked').warning('by the way')\n"
+        + "HOOKS = (*HOOKS, Talkative())\n"
+    )
+    done = kedro(project.path, "check", "--format", "json")
+    assert json.loads(done.stdout)[0]["ok"]
+    assert "by the way" in done.stderr
 
 
 def test_check_creates_nothing(project: Project) -> None:
@@ -106,11 +118,11 @@ def test_check_creates_nothing(project: Project) -> None:
 def test_ui_takes_the_first_free_port_from_5000() -> None:
     with socket.socket() as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        taken.bind(("localhost", _free_port("localhost")))
+        taken.bind(("localhost", free_port("localhost")))
         taken.listen()
         occupied = taken.getsockname()[1]
         assert occupied >= 5000
-        assert _free_port("localhost") > occupied
+        assert free_port("localhost") > occupied
 
 
 def test_ui_says_that_a_port_is_taken(project: Project) -> None:

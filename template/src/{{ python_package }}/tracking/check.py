@@ -7,14 +7,14 @@ from pathlib import Path
 import yaml
 from kedro.framework.context import KedroContext
 from kedro.framework.project import pipelines
-from kedro.framework.session import KedroSession
 
 from .config import mlflow_files, where
+from .context import load_context
 from .errors import TrackingError, did_you_mean
 from .experiment import experiment_name
-from .location import sqlite_path
 from .secret import committed_secrets
 from .server import Server
+from .store import is_missing
 
 
 @dataclass(frozen=True)
@@ -44,18 +44,14 @@ def check(project_path: Path, env: str) -> Finding:
     """Try an environment out, without creating anything in its store."""
     uri = experiment = ""
     try:
-        with KedroSession.create(project_path, save_on_close=False, env=env) as session:
-            context = session.load_context()  # type: ignore[attr-defined]
-        config = context.mlflow
+        context = load_context(project_path, env)
+        config = context.mlflow  # type: ignore[attr-defined]
         experiment = experiment_name(config.tracking.experiment, context)
         _refuse_unknown_pipelines(context)
         _refuse_secrets(context)
-        server = Server(config.server, context)
-        uri = server.shown_uri
-        try:
+        with Server(config.server, context) as server:
+            uri = server.shown_uri
             return Finding(env, True, uri, experiment, _answer(server))
-        finally:
-            server.give_back()
     except TrackingError as error:
         return Finding(env, False, uri, experiment, error.message)
 
@@ -89,11 +85,10 @@ def _refuse_secrets(context: KedroContext) -> None:
 
 
 def _answer(server: Server) -> str:
+    if is_missing(server.uri):
+        return "the first run creates the local store"
     from mlflow import MlflowClient
 
-    database = sqlite_path(server.uri)
-    if database is not None and not database.exists():
-        return "the first run creates the local store"
     with server.answering():
         MlflowClient().search_experiments(max_results=1)
-    return "the store is there" if database else "the server answers"
+    return "the store is there" if server.artifact_root else "the server answers"

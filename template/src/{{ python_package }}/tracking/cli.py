@@ -1,35 +1,35 @@
-"""``kedro mlflow …``: write ``mlflow.yml``, check it, open the UI."""
+"""``kedro mlflow …``: write ``mlflow.yml``, check it, list runs, open the UI."""
 
-import importlib.util
 import json
 import os
 import re
-import signal
-import socket
-import subprocess
 import sys
-import time
-from contextlib import closing
-from importlib.metadata import version
+from contextlib import redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 from kedro.framework.project import settings
 from kedro.framework.startup import ProjectMetadata
 
-if TYPE_CHECKING:
-    from .check import Finding
-    from .server import Server
-
 _env_option = click.option(
-    "--env", "-e", help="Kedro environment; default: KEDRO_ENV, or else Kedro's own."
+    "--env",
+    "-e",
+    metavar="NAME",
+    help="Environment, a folder of conf/. Default: KEDRO_ENV, or else local.",
+)
+_format_option = click.option(
+    "--format",
+    "style",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="For people, or for a program.",
 )
 
 
 @click.group(name="mlflow")
 def mlflow_commands() -> None:
-    """Track runs with MLflow."""
+    """Where the runs of this project go: set it up, check it, look at them."""
 
 
 @mlflow_commands.command()
@@ -37,7 +37,11 @@ def mlflow_commands() -> None:
 @click.option("--force", is_flag=True, help="Write over the file that is there.")
 @click.pass_obj
 def init(metadata: ProjectMetadata, env: str | None, force: bool) -> None:
-    """Write the mlflow.yml of an environment; for base, every key with its default."""
+    """Write the mlflow.yml of an environment.
+
+    For base it holds every key with its default; for any other environment what is to
+    differ there.
+    """
     from .config import documented_yaml, environment_yaml
     from .errors import TrackingError
 
@@ -59,32 +63,84 @@ def init(metadata: ProjectMetadata, env: str | None, force: bool) -> None:
 
 @mlflow_commands.command()
 @_env_option
-@click.option("--host", help="Host to listen on; default: ui.host of mlflow.yml.")
-@click.option("--port", type=int, help="Port to listen on; default: ui.port.")
+@click.option(
+    "--host",
+    metavar="NAME",
+    help="Host to listen on. Default: ui.host of mlflow.yml, or else localhost.",
+)
+@click.option(
+    "--port",
+    type=int,
+    metavar="NUMBER",
+    help="Port to listen on. Default: ui.port of mlflow.yml, or else the first free one "
+    "from 5000.",
+)
 @click.pass_obj
 def ui(
     metadata: ProjectMetadata, env: str | None, host: str | None, port: int | None
 ) -> None:
-    """Open MLflow's pages on the runs of an environment."""
-    from kedro.framework.session import KedroSession
+    """Open MLflow's pages on the runs of an environment.
 
+    A store without a server gets one on this machine until Ctrl-C; the pages of an MLflow
+    server open in the browser.
+    """
+    from .context import load_context
     from .server import Server
+    from .ui import serve
 
-    with KedroSession.create(metadata.project_path, env=env) as session:
-        context = session.load_context()  # type: ignore[attr-defined]
-        config = context.mlflow
-        server = Server(config.server, context)
-    try:
+    context = load_context(metadata.project_path, _environment(env))
+    config = context.mlflow  # type: ignore[attr-defined]
+    with Server(config.server, context) as server:
         if server.uri.startswith(("http:", "https:")):
             click.echo(f"The runs are at {server.shown_uri}")
             raise SystemExit(click.launch(server.uri))
-        raise SystemExit(
-            _serve(
-                server, host or config.ui.host or "localhost", port or config.ui.port
-            )
-        )
-    finally:
-        server.give_back()
+        host = host or config.ui.host or "localhost"
+        raise SystemExit(serve(server, host, port or config.ui.port))
+
+
+@mlflow_commands.command()
+@_env_option
+@click.option(
+    "--metric",
+    "metrics",
+    metavar="NAME",
+    multiple=True,
+    help="A metric to show; may be repeated. Default: those that most runs have, as "
+    "many as fit.",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 1000),
+    metavar="NUMBER",
+    default=10,
+    show_default=True,
+    help="How many runs to show.",
+)
+@_format_option
+@click.pass_obj
+def runs(
+    metadata: ProjectMetadata,
+    env: str | None,
+    metrics: tuple[str, ...],
+    limit: int,
+    style: str,
+) -> None:
+    """Show the latest runs of the project's experiment, newest first.
+
+    With --format json, a list with an object for each run: its ids, times and metrics,
+    its store and its page.
+    """
+    from .runs import latest_runs
+    from .tables import print_runs
+
+    with _logs_on_stderr():
+        latest = latest_runs(metadata.project_path, _environment(env), limit)
+    if style == "json":
+        if latest.message:
+            click.echo(latest.message, err=True)
+        click.echo(json.dumps(latest.as_dicts(latest.metrics(metrics))))
+    else:
+        print_runs(latest, metrics, metadata.project_path)
 
 
 @mlflow_commands.command()
@@ -93,9 +149,7 @@ def ui(
 @click.option(
     "--template", is_flag=True, help="Compare with the template, not a server."
 )
-@click.option(
-    "--format", "style", type=click.Choice(["table", "json"]), default="table"
-)
+@_format_option
 @click.pass_obj
 def check(
     metadata: ProjectMetadata,
@@ -106,8 +160,8 @@ def check(
 ) -> None:
     """Say where runs would go, and whether they would get there.
 
-    The exit code is 1 when a run would not be tracked. With --format json the last line
-    is a list with an object for each environment.
+    The exit code is 1 when a run would not be tracked. With --format json, a list with
+    an object for each environment.
 
     With --template, say instead which version of the template the project follows,
     whether a newer one is out, and what an update would meet: edited files of the
@@ -118,13 +172,19 @@ def check(
         raise SystemExit(_check_template(metadata.project_path, style))
     from .check import check as check_environment
     from .check import environments
+    from .progress import progress
+    from .tables import print_findings
 
     names = environments(_conf_source(metadata)) if every else [_environment(env)]
-    findings = [check_environment(metadata.project_path, name) for name in names]
+    findings = []
+    with _logs_on_stderr():
+        for name in names:
+            with progress(f"Trying {name} …"):
+                findings.append(check_environment(metadata.project_path, name))
     if style == "json":
         click.echo(json.dumps([finding.as_dict() for finding in findings]))
     else:
-        _print_table(findings)
+        print_findings(findings, metadata.project_path)
     raise SystemExit(0 if all(finding.ok for finding in findings) else 1)
 
 
@@ -147,72 +207,9 @@ def _check_template(project_path: Path, style: str) -> int:
     return 0 if found.ok else 1
 
 
-def _print_table(findings: "list[Finding]") -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console()
-    table = Table("", "environment", "experiment")
-    table.add_column("runs go to", overflow="fold")
-    for finding in findings:
-        mark = "[green]✓[/]" if finding.ok else "[red]✗[/]"
-        where = finding.tracking_uri or "[dim]unknown[/]"
-        experiment = finding.experiment or "[dim]unknown[/]"
-        table.add_row(mark, finding.environment, experiment, where)
-    console.print(table)
-    for finding in findings:
-        console.print(f"{finding.environment}: {finding.message}", markup=False)
-
-
-def _serve(server: "Server", host: str, port: int | None) -> int:
-    if importlib.util.find_spec("flask") is None:
-        raise click.ClickException(
-            "mlflow-skinny has no pages. Show the runs with an MLflow of its own: "
-            f"uvx mlflow@{version('mlflow-skinny')} server --backend-store-uri "
-            f"{server.shown_uri}; or install the whole of MLflow: "
-            "copier update --data mlflow_install=full"
-        )
-    if port and not _is_free(host, port):
-        raise click.ClickException(
-            f"Port {port} on {host} is taken. Give another with --port, or let ui.port "
-            "in mlflow.yml be null for the first free one."
-        )
-    port = port or _free_port(host)
-    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
-    command += ["--host", host, "--port", str(port)]
-    if server.artifact_root:
-        command += ["--default-artifact-root", server.artifact_root.as_uri()]
-    env = {
-        # To look at runs needs none of the server's background jobs, which take 2 GB.
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        **os.environ,
-        # Not among the arguments, which other users of the machine can read.
-        "MLFLOW_BACKEND_STORE_URI": server.uri,
-    }
-    click.echo(f"Opening the runs of {server.shown_uri} …")
-    process = subprocess.Popen(command, env=env)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: process.terminate())
-    while process.poll() is None and _is_free(host, port):
-        time.sleep(0.2)
-    if process.poll() is None:
-        click.echo(f"The runs are at http://{host}:{port} (Ctrl-C ends it)")
-    return process.wait()
-
-
-def _free_port(host: str) -> int:
-    """Give the first port from 5000 upwards on which nobody listens."""
-    return next(port for port in range(5000, 65536) if _is_free(host, port))
-
-
-def _is_free(host: str, port: int) -> bool:
-    with closing(socket.socket()) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-    return True
+def _logs_on_stderr() -> redirect_stdout:
+    """Keep stdout for the result; Kedro logs there."""
+    return redirect_stdout(sys.stderr)
 
 
 def _environment(env: str | None) -> str:

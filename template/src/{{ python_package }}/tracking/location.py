@@ -62,6 +62,14 @@ def without_password(uri: str) -> str:
     return re.sub(r"(://[^/:@]*):[^/]*@", r"\1:***@", uri)
 
 
+def place(uri: str, project_path: Path) -> str:
+    """Give a URI in short, for people: a database of the project's is its path there."""
+    database = sqlite_path(uri)
+    if database is None or not database.is_relative_to(project_path):
+        return without_password(uri)
+    return database.relative_to(project_path).as_posix()
+
+
 def artifact_root(uri: str, project_path: Path) -> Path | None:
     """Give the folder for the artifacts of a SQLite store, or None for other stores.
 

@@ -12,6 +12,7 @@ from kedro.pipeline import Pipeline
 
 from .config import DictParamsOptions, ParamsOptions
 from .errors import TrackingError
+from .noise import without
 
 REDACTED = "[redacted]"
 
@@ -48,7 +49,8 @@ def pipeline_params(
     for dataset in sorted(pipeline.inputs()):
         if dataset == "parameters" or dataset.startswith("params:"):
             name = dataset.removeprefix("params:")
-            value = _plain(catalog.load(dataset))
+            with without("kedro.io.data_catalog", "Loading data from param"):
+                value = _plain(catalog.load(dataset))  # a node loads it once more
             for source, key, item in _flat(name, value, options.dict_params):
                 _add(named, sources, key, item, source)
     return _fitted({k: _text(k, v, options.redact) for k, v in named.items()}, options)

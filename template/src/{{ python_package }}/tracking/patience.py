@@ -1,6 +1,9 @@
 """How long MLflow tries to reach a server that is not there."""
 
+import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from .credentials import Loan
 
@@ -24,3 +27,29 @@ def is_gone(error: BaseException) -> bool:
     """Whether an error says that MLflow has tried in vain to reach its server."""
     words = ("failed with exception", "failed with timeout exception")
     return "API request to" in str(error) and any(word in str(error) for word in words)
+
+
+@contextmanager
+def one_warning(address: str) -> Iterator[None]:
+    """Say once for each request that MLflow tries again; urllib3 says it each time.
+
+    Args:
+        address: the server's, for the sentence. What other requests meet is left alone.
+    """
+
+    def is_wanted(record: logging.LogRecord) -> bool:
+        if not str(record.msg).startswith("Retrying (") or len(record.args or ()) != 3:
+            return True
+        retries, _, path = record.args  # type: ignore[misc]
+        if "/api/2.0/mlflow" not in str(path):
+            return True
+        record.msg = "The MLflow server at %s does not answer; trying again for a while"
+        record.args = (address,)
+        return len(getattr(retries, "history", ())) <= 1
+
+    logger = logging.getLogger("urllib3.connectionpool")
+    logger.addFilter(is_wanted)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_wanted)

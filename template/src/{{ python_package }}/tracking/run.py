@@ -1,7 +1,6 @@
 """The tracked run: start, resume, join, attach a thread or process, finish, fail."""
 
 import atexit
-import logging
 import os
 import sys
 import threading
@@ -16,7 +15,8 @@ from kedro.framework.context import KedroContext
 from .config import KedroMlflowConfig, TrackingOptions, environment, where
 from .credentials import Loan
 from .errors import TrackingError
-from .experiment import experiment_id
+from .experiment import experiment_id, experiment_name
+from .messages import NO_URL, say_ended, say_joined, say_started, say_status_is_lost
 from .params import Params
 from .patience import SECONDS, impatient, is_gone
 from .pending import PendingMetrics
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from mlflow.entities import Metric, Run, RunTag
 
     from .auth import Login
-
-_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, repr=False)
@@ -130,7 +128,6 @@ class TrackedRun:
             login=server.login if server else None,
             pending=self._pending,
         )
-        self._name = run.info.run_name or self.run_id
         self._server = server
         self._thread = threading.get_ident()
         self._started = time.monotonic()
@@ -164,6 +161,7 @@ class TrackedRun:
         active = _active_run_of_orchestrator()
         if active is not None:
             run = cls(active, None, config.tracking)
+            say_joined(active.info)
         else:
             server = Server(config.server, context)
             try:
@@ -266,8 +264,8 @@ class TrackedRun:
     def _close(self, server: Server, status: str) -> None:
         import mlflow
 
-        # MLflow would ask for the run once more to print its address, as is done below.
-        quiet = Loan({"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"})
+        # MLflow would ask for the run once more to print its address, as is done after.
+        quiet = Loan({NO_URL: "true"})
         try:
             self._take_open_runs()
             _set_active_runs([*_active_runs(), *self._open])
@@ -277,10 +275,7 @@ class TrackedRun:
         finally:
             server.give_back()
         seconds = time.monotonic() - self._started
-        page = server.page(self.attachment.run.info)
-        _logger.info(
-            "MLflow run '%s': %s after %.1f s, %s", self._name, status, seconds, page
-        )
+        say_ended(self.attachment.run.info, status, seconds, server)
 
     def notice(self, error: Exception) -> None:
         """Look at a node's error: a server that it found gone is not waited for again."""
@@ -305,12 +300,7 @@ class TrackedRun:
             with impatient():
                 self.end(status, timeout=SECONDS)
         except Exception as error:
-            _logger.warning(
-                "MLflow run '%s' is %s, but its server may not know: %s",
-                self._name,
-                status,
-                error,
-            )
+            say_status_is_lost(self.attachment.run.info, status, error)
 
     def _take_open_runs(self) -> None:
         """Take the run, and those that a node has left open below it, off this thread."""
@@ -372,6 +362,7 @@ def _new_run(
     if server.artifact_root:
         create_local_store(server.uri, server.artifact_root)
     tracking = config.tracking
+    experiment = experiment_name(tracking.experiment, context)
     with server.answering():
         if tracking.run.id:  # goes on as it is: its name, its experiment, its tags
             run = _continued(tracking.run.id, server, context)
@@ -393,8 +384,7 @@ def _new_run(
             )
     # For runs that nodes open.
     server.lend({"MLFLOW_EXPERIMENT_ID": run.info.experiment_id})
-    name, run_id = run.info.run_name, run.info.run_id
-    _logger.info("MLflow run '%s' (%s) at %s", name, run_id, server.shown_uri)
+    say_started(run.info, None if tracking.run.id else experiment, server)
     return run
 
 

@@ -16,7 +16,7 @@ from .config import ServerOptions, environment, where
 from .credentials import Loan, credential_variables
 from .errors import TrackingError
 from .notebook import aside
-from .patience import SECONDS, impatient
+from .patience import SECONDS, impatient, one_warning
 
 if TYPE_CHECKING:
     from mlflow.entities import RunInfo
@@ -37,6 +37,7 @@ class Server:
     Attributes:
         uri: the absolute tracking URI.
         shown_uri: the same for people, without a password.
+        place: the same in short.
         variables: the environment variables that stand meanwhile, credentials
             included; workers of the run need the same ones.
         artifact_root: where the artifacts of a SQLite store go; None for other stores.
@@ -79,8 +80,10 @@ class Server:
                 options.mlflow_tracking_uri or lent_uri, project
             )
             self.shown_uri = location.without_password(self.uri)
+            self.place = location.place(self.uri, project)
             self.artifact_root = location.artifact_root(self.uri, project)
             self.lend({"MLFLOW_TRACKING_URI": self.uri}, exclusive)
+            stack.enter_context(one_warning(self.shown_uri))
             if exclusive:
                 stack.enter_context(fluent_uri(self.uri))
                 self.log_in()
@@ -101,11 +104,16 @@ class Server:
             self._surroundings.callback(self.login.unregister)
             self.lend(self.login.variables)
 
-    def page(self, run: "RunInfo") -> str:
-        """Give the address of a run's page, or the command that opens it."""
-        if self.uri.startswith(("http:", "https:")):
-            address = self.shown_uri.rstrip("/")
-            return f"{address}/#/experiments/{run.experiment_id}/runs/{run.run_id}"
+    def url(self, run: "RunInfo") -> str | None:
+        """Give the address of a run's page; None where no server shows it."""
+        if not self.uri.startswith(("http:", "https:")):
+            return None
+        address = self.shown_uri.rstrip("/")
+        return f"{address}/#/experiments/{run.experiment_id}/runs/{run.run_id}"
+
+    @property
+    def ui(self) -> str:
+        """The command that shows the runs of this environment."""
         default = getattr(self._context.config_loader, "default_run_env", None)
         return "kedro mlflow ui" + (
             "" if self._env == default else f" --env {self._env}"
@@ -119,6 +127,12 @@ class Server:
     def give_back(self) -> None:
         """Leave the process as it was found; a second call does nothing."""
         self._surroundings.close()
+
+    def __enter__(self) -> "Server":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.give_back()
 
     def give_up(self) -> None:
         """From now on ask the server once and briefly: it was found gone."""

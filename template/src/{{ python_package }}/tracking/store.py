@@ -6,6 +6,13 @@ import os
 from pathlib import Path
 
 from .location import sqlite_path
+from .progress import progress
+
+
+def is_missing(uri: str) -> bool:
+    """Whether a URI is that of a SQLite database that nobody has made yet."""
+    database = sqlite_path(uri)
+    return database is not None and not database.exists()
 
 
 def create_local_store(uri: str, artifact_root: Path) -> None:
@@ -26,7 +33,7 @@ def create_local_store(uri: str, artifact_root: Path) -> None:
     database.parent.mkdir(parents=True, exist_ok=True)
     draft = database.with_name(f".{database.name}.{os.getpid()}")
     try:
-        with _quiet_migrations():
+        with progress(f"Creating {database} …"), _quiet_migrations():
             store = SqlAlchemyStore(
                 f"sqlite:///{draft.as_posix()}", artifact_root.as_uri()
             )

@@ -92,11 +92,8 @@ def server_to_read(context: KedroContext) -> Iterator[None]:
     if _is_joined() or is_lent_to_notebook(context):
         yield
         return
-    server = Server(context.mlflow.server, context)  # type: ignore[attr-defined]
-    try:
+    with Server(context.mlflow.server, context):  # type: ignore[attr-defined]
         yield
-    finally:
-        server.give_back()
 
 
 def _is_joined() -> bool:

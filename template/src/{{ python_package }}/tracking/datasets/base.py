@@ -1,12 +1,13 @@
 """What the catalog's MLflow datasets have in common."""
 
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from kedro.io import AbstractDataset, CatalogProtocol, DataCatalog, DatasetError
+
+from ..noise import without
 
 if TYPE_CHECKING:
     from ..run import Attachment
@@ -142,10 +143,5 @@ def _in_memory(catalog: CatalogProtocol, name: str) -> AbstractDataset:
 
 def replace(catalog: CatalogProtocol, name: str, dataset: AbstractDataset) -> None:
     """Put another dataset under a name of the catalog, without Kedro's warning."""
-    logger = logging.getLogger("kedro.io.data_catalog")
-    level = logger.level
-    logger.setLevel(logging.ERROR)  # "Replacing dataset" is what is meant here
-    try:
+    with without("kedro.io.data_catalog", "Replacing dataset"):  # what is meant here
         catalog[name] = dataset
-    finally:
-        logger.setLevel(level)

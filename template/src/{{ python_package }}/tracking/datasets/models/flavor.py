@@ -8,6 +8,7 @@ from typing import Any
 
 from kedro.io import DatasetError
 
+from ...noise import without
 from .requirements import with_requirements
 
 _WORKFLOWS = ("python_model", "loader_module")
@@ -57,10 +58,12 @@ class Flavor:
         self, write: Callable[..., Any], model: Any, arguments: dict[str, Any]
     ) -> None:
         arguments = with_requirements(arguments)
-        if self.module == "mlflow.pyfunc":
-            write(**{self.pyfunc_workflow or "python_model": model}, **arguments)
-        else:
-            write(model, **arguments)
+        # An environment of uv's has no pip; MLflow falls back to any.
+        with without("mlflow.utils.environment", "Failed to resolve installed pip"):
+            if self.module == "mlflow.pyfunc":
+                write(**{self.pyfunc_workflow or "python_model": model}, **arguments)
+            else:
+                write(model, **arguments)
 
     @contextmanager
     def _imported(self) -> Iterator[Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from kedro.io import CatalogProtocol, DatasetError
 
+from ...progress import progress
 from ..base import MlflowDataset, replace
 from .flavor import Flavor
 from .local import MlflowModelLocalFileSystemDataset
@@ -91,7 +92,8 @@ class MlflowModelTrackingDataset(MlflowDataset):
                 f"{self._title} has a run_id or model_uri, and so only loads. Leave it "
                 "out to log a model to the run under way."
             )
-        with self._active_run(self._model):
+        showing = progress(f"Logging the model '{self._model}' …")
+        with self._active_run(self._model), showing:
             self._flavor.log(data, self._model, self._save_args)
 
     def load(self) -> Any:

@@ -1,0 +1,16 @@
+"""The context of an environment, for commands that run no pipeline."""
+
+from pathlib import Path
+
+from kedro.framework.context import KedroContext
+from kedro.framework.session import KedroSession
+
+
+def load_context(project_path: Path, env: str) -> KedroContext:
+    """Load the configuration of an environment as a run would, hooks included.
+
+    Raises:
+        TrackingError: ``mlflow.yml`` cannot be followed.
+    """
+    with KedroSession.create(project_path, save_on_close=False, env=env) as session:
+        return session.load_context()  # type: ignore[attr-defined]

@@ -1,0 +1,22 @@
+"""Times as people say them."""
+
+from datetime import datetime
+
+
+def duration(seconds: float) -> str:
+    """Give ``4.2 s``, ``3 min 20 s`` or ``2 h 5 min``."""
+    if seconds < 59.95:  # what rounds to a minute is one
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, left = divmod(minutes, 60)
+    return f"{hours} h {left} min" if hours else f"{minutes} min {rest} s"
+
+
+def ago(moment: datetime, now: datetime) -> str:
+    """Give ``5 min ago``, ``3 h ago``, ``2 d ago``, or a date after a week."""
+    seconds = max(0, (now - moment).total_seconds())
+    for unit, length, most in (("s", 1, 60), ("min", 60, 60), ("h", 3600, 24)):
+        if seconds < length * most:
+            return f"{int(seconds / length)} {unit} ago"
+    days = int(seconds / 86400)
+    return f"{days} d ago" if days < 7 else moment.date().isoformat()
