@@ -49,7 +49,8 @@ class Reader:
             yield block
 
     def _type(self, line: str) -> None:
-        line = line.replace("uvx copier", "copier")  # which is installed
+        # copier is installed, and nobody is there to answer.
+        line = line.replace("uvx copier", "copier").replace("copy --defaults", "copy")
         here = f"--defaults --vcs-ref HEAD {shlex.quote(str(TEMPLATE))}"
         line = line.replace("<url of this repository>", here)
         if line.startswith("cd "):

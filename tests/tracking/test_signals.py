@@ -47,11 +47,12 @@ def test_closed_terminal_kills_the_run_unless_nohup_ignores_it(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline = Pipeline([node(nodes.hang_up, "params:a", "x", name="hang_up")])
-    with pytest.raises(SystemExit):
-        project.run(pipeline)
-    wait_for_threads()
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     try:
+        with pytest.raises(SystemExit):
+            project.run(pipeline)
+        wait_for_threads()
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         project.run(pipeline)
     finally:
         signal.signal(signal.SIGHUP, before)

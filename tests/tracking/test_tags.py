@@ -42,7 +42,7 @@ def run_in_shell(project: Project, command: str) -> tuple[list[str], Run]:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    names = re.findall(r"Completed node: (.*?)\s+\S+:\d+\n", done.stdout + done.stderr)
+    names = re.findall(r"Completed node: (.*?)\s*\n", done.stdout + done.stderr)
     return names, project.runs()[-1]
 
 
