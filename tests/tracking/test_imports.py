@@ -91,32 +91,31 @@ def test_tracked_run_imports_what_kedro_and_mlflow_need_and_no_more(
     assert tracked - imported(by_hand + run) <= set(sys.stdlib_module_names)
 
 
-def test_importing_the_package_costs_its_standard_library_and_nothing_else() -> None:
-    probe = "import sys; before = set(sys.modules); import tracking"
-    probe += "; print(*set(sys.modules) - before)"
-    done = subprocess.run(
+def said(probe: str) -> str:
+    """Give what a Python that knows nothing of projects says."""
+    return subprocess.run(
         [sys.executable, "-c", probe],
         env={"PYTHONPATH": ":".join(sys.path)},
         capture_output=True,
         text=True,
         check=True,
+    ).stdout
+
+
+def test_importing_the_package_costs_its_standard_library_and_nothing_else() -> None:
+    imported = said(
+        "import sys; before = set(sys.modules); import tracking;"
+        "print(*set(sys.modules) - before)"
     )
-    packages = {name.split(".")[0] for name in done.stdout.split()}
+    packages = {name.split(".")[0] for name in imported.split()}
     assert packages - set(sys.stdlib_module_names) == {"tracking"}
 
 
 def test_public_names_are_imported_on_first_use() -> None:
-    probe = (
+    shown = said(
         "import sys, tracking; print('before', 'pydantic' in sys.modules);"
         "[getattr(tracking, name) for name in tracking.__all__ if name[0] != 'O'];"
         "print('after', 'mlflow' in sys.modules)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", probe],
-        env={"PYTHONPATH": ":".join(sys.path)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.startswith("before False\n")
-    assert done.stdout.endswith("after False\n")
+    assert shown.startswith("before False\n")
+    assert shown.endswith("after False\n")
