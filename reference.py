@@ -29,6 +29,14 @@ _ANSWERS = """\
 answer is a secret.
 """
 
+_NEW_OR_NOT = {
+    "{{ existing_package | replace('_', ' ') | title or 'Penguin Classifier' }}": (
+        "`Penguin Classifier`, or the name of the package that is there"
+    ),
+    "{{ not existing_package }}": "yes, in a folder without a project",
+}
+"""Defaults that depend on what the folder holds, in words."""
+
 _TYPES = {
     "array": "a list of texts",
     "boolean": "`true` or `false`",
@@ -118,7 +126,8 @@ def _default(default: Any, asked: Mapping[str, Any]) -> str:
     if isinstance(default, bool):
         return "yes" if default else "no"
     if "{{" in default:
-        return f"made from {' and '.join(f'`{n}`' for n in asked if n in default)}"
+        sources = [f"`{name}`" for name in asked if name in default]
+        return f"made from {' and '.join(sources)}" if sources else _NEW_OR_NOT[default]
     return f"`{default}`"
 
 

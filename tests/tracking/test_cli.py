@@ -76,6 +76,16 @@ def test_check_exits_by_the_result_and_names_what_is_wrong(project: Project) -> 
     assert "did you mean 'server'?" in output
 
 
+@pytest.mark.parametrize("command", [["check"], ["runs"], ["ui"]])
+def test_environment_that_is_not_there_is_told(
+    project: Project, command: list[str]
+) -> None:
+    done = kedro(project.path, *command, "--env", "stagin")
+    assert done.returncode == 1
+    output = " ".join((done.stdout + done.stderr).split())
+    assert "There is no environment 'stagin' (did you mean 'staging'?)" in output
+
+
 def test_check_knows_the_pipelines_that_may_be_disabled(project: Project) -> None:
     project.mlflow_yml("tracking: {disable_tracking: {pipelines: [__defualt__]}}")
     done = kedro(project.path, "check")

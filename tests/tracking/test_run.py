@@ -212,6 +212,7 @@ def test_continued_run_keeps_its_parameters(project: Project) -> None:
     with pytest.raises(ClickException, match="'a' already, as '1'.*become '2'"):
         project.run(ONE, params={"a": 2})
     assert project.only_run().data.params == {"a": "1"}
+    assert project.only_run().info.status == "FINISHED"
 
 
 def test_disabled_pipeline_leaves_no_trace_and_still_works(project: Project) -> None:

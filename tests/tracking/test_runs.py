@@ -154,8 +154,10 @@ def test_as_many_metrics_as_fit(
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(width))
     print_runs(latest(**{f"metric_{n}": n for n in range(9)}), [], Path("/"))
-    table = capsys.readouterr().out
-    assert len(re.findall(r"metric_\d", table)) == shown
+    table, _, hidden = capsys.readouterr().out.partition("--metric NAME shows another:")
+    names = [f"metric_{n}" for n in range(9)]
+    assert re.findall(r"metric_\d", table) == names[:shown]
+    assert re.findall(r"metric_\d", hidden) == names[shown:]
     assert max(map(len, table.splitlines())) <= width
     assert "5 min ago" in table
     assert "2 min 0 s" in table

@@ -1,6 +1,5 @@
 """Say for an environment whether its configuration holds and its server answers."""
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -54,13 +53,6 @@ def check(project_path: Path, env: str) -> Finding:
             return Finding(env, True, uri, experiment, _answer(server))
     except TrackingError as error:
         return Finding(env, False, uri, experiment, error.message)
-
-
-def environments(conf_source: Path) -> Iterator[str]:
-    """Give the environments of a project: each folder of its configuration but base."""
-    for folder in sorted(conf_source.iterdir()):
-        if folder.is_dir() and folder.name != "base" and folder.name[0] not in "._":
-            yield folder.name
 
 
 def _refuse_unknown_pipelines(context: KedroContext) -> None:

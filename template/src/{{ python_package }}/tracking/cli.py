@@ -171,7 +171,7 @@ def check(
     if template:
         raise SystemExit(_check_template(metadata.project_path, style))
     from .check import check as check_environment
-    from .check import environments
+    from .context import environments
     from .progress import progress
     from .tables import print_findings
 

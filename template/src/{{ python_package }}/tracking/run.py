@@ -165,7 +165,7 @@ class TrackedRun:
         else:
             server = Server(config.server, context)
             try:
-                new = _new_run(context, config, server, run_params)
+                new = _new_run(context, config, server, run_params, params)
                 run = cls(new, server, config.tracking)
             except BaseException:
                 server.give_back()
@@ -190,14 +190,8 @@ class TrackedRun:
         from mlflow.entities import Param, RunTag
 
         client = MlflowClient()
-        known = self.attachment.run.data.params  # of a run that is continued or joined
-        for name, value in params.params.items():
-            if known.get(name, value) != value:
-                raise TrackingError(
-                    f"The run {self.run_id} has the parameter '{name}' already, as "
-                    f"'{known[name]}'; it cannot become '{value}'. Use the same value, or "
-                    "let tracking.run.id be null for a new run."
-                )
+        _refuse_changes(self.attachment.run, params)  # which is continued or joined
+        known = self.attachment.run.data.params
         entries = [Param(k, v) for k, v in params.params.items() if k not in known]
         tags = [RunTag(k, v) for k, v in params.tags.items()]
         if entries or tags:
@@ -356,6 +350,7 @@ def _new_run(
     config: KedroMlflowConfig,
     server: Server,
     run_params: Mapping[str, Any],
+    params: Params,
 ) -> "Run":
     import mlflow
 
@@ -365,7 +360,7 @@ def _new_run(
     experiment = experiment_name(tracking.experiment, context)
     with server.answering():
         if tracking.run.id:  # goes on as it is: its name, its experiment, its tags
-            run = _continued(tracking.run.id, server, context)
+            run = _continued(tracking.run.id, server, context, params)
         else:
             run = mlflow.start_run(
                 experiment_id=experiment_id(
@@ -388,11 +383,14 @@ def _new_run(
     return run
 
 
-def _continued(run_id: str, server: Server, context: KedroContext) -> "ActiveRun":
+def _continued(
+    run_id: str, server: Server, context: KedroContext, params: Params
+) -> "ActiveRun":
     import mlflow
     from mlflow.exceptions import MlflowException
 
     try:
+        _refuse_changes(mlflow.MlflowClient().get_run(run_id), params)
         return mlflow.start_run(run_id)
     except MlflowException as error:
         if error.error_code not in (
@@ -405,6 +403,18 @@ def _continued(run_id: str, server: Server, context: KedroContext) -> "ActiveRun
             f"{server.shown_uri} has no such run. Copy the id from the run's page, or let "
             "it be null for a new run."
         ) from None
+
+
+def _refuse_changes(run: "Run", params: Params) -> None:
+    """Stop before a run that is there loses its status to what MLflow would refuse."""
+    known = run.data.params
+    for name, value in params.params.items():
+        if known.get(name, value) != value:
+            raise TrackingError(
+                f"The run {run.info.run_id} has the parameter '{name}' already, as "
+                f"'{known[name]}'; it cannot become '{value}'. Use the same value, or "
+                "let tracking.run.id be null for a new run."
+            )
 
 
 def _active_run_of_orchestrator() -> "Run | None":

@@ -41,14 +41,17 @@ def print_runs(latest: LatestRuns, wanted: Sequence[str], project_path: Path) ->
         return
     metrics = latest.metrics(wanted)
     table = _runs(latest.runs, metrics)
+    hidden: list[str] = []
     while metrics and not wanted and _width(table) > console.width:
-        metrics.pop()
+        hidden.insert(0, metrics.pop())
         table = _runs(latest.runs, metrics)
     if wanted:  # a terminal breaks lines that are too long, and no number is cut
         console = Console(highlight=False, width=max(console.width, _width(table)))
     where = place(latest.tracking_uri, project_path)
     _print_line(console, f"Experiment '{latest.experiment}' at {where}\n")
     console.print(table)
+    if hidden:
+        _print_line(console, f"\n--metric NAME shows another: {', '.join(hidden)}")
 
 
 def _runs(runs: Sequence[LatestRun], metrics: Sequence[str]) -> Table:

@@ -59,7 +59,10 @@ class Flavor:
     ) -> None:
         arguments = with_requirements(arguments)
         # An environment of uv's has no pip; MLflow falls back to any.
-        with without("mlflow.utils.environment", "Failed to resolve installed pip"):
+        with (
+            without("mlflow.utils.environment", "Failed to resolve installed pip"),
+            without("mlflow.utils.uv_utils", "Detected uv project"),
+        ):
             if self.module == "mlflow.pyfunc":
                 write(**{self.pyfunc_workflow or "python_model": model}, **arguments)
             else:
