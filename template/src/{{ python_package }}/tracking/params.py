@@ -49,7 +49,7 @@ def pipeline_params(
     for dataset in sorted(pipeline.inputs()):
         if dataset == "parameters" or dataset.startswith("params:"):
             name = dataset.removeprefix("params:")
-            with without("kedro.io.data_catalog", "Loading data from param"):
+            with without("kedro.io.data_catalog", "Loading data from"):
                 value = _plain(catalog.load(dataset))  # a node loads it once more
             for source, key, item in _flat(name, value, options.dict_params):
                 _add(named, sources, key, item, source)
