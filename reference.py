@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import yaml
+from jinja2 import Template
 from pydantic import BaseModel
 
 _MLFLOW_YML = """\
@@ -28,14 +29,6 @@ _ANSWERS = """\
 `.copier-answers.yml`, and `copier update --data <question>=<answer>` changes one. No
 answer is a secret.
 """
-
-_NEW_OR_NOT = {
-    "{{ existing_package | replace('_', ' ') | title or 'Penguin Classifier' }}": (
-        "`Penguin Classifier`, or the name of the package that is there"
-    ),
-    "{{ not existing_package }}": "yes, in a folder without a project",
-}
-"""Defaults that depend on what the folder holds, in words."""
 
 _TYPES = {
     "array": "a list of texts",
@@ -127,7 +120,10 @@ def _default(default: Any, asked: Mapping[str, Any]) -> str:
         return "yes" if default else "no"
     if "{{" in default:
         sources = [f"`{name}`" for name in asked if name in default]
-        return f"made from {' and '.join(sources)}" if sources else _NEW_OR_NOT[default]
+        if sources:
+            return f"made from {' and '.join(sources)}"
+        new = Template(default).render(existing_package="")
+        return f"{_default(yaml.safe_load(new), asked)} for a new project"
     return f"`{default}`"
 
 

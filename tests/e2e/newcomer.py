@@ -21,7 +21,7 @@ def command(project: Path, *words: str, cwd: str = "") -> subprocess.CompletedPr
     return subprocess.run(
         words,
         cwd=project / cwd,
-        env=_environment(),
+        env=environment(),
         capture_output=True,
         text=True,
         check=False,
@@ -48,7 +48,7 @@ def served(project: Path, line: str) -> Iterator[str]:
     server = subprocess.Popen(
         ["sh", "-c", line],
         cwd=project,
-        env=_environment(),
+        env=environment(),
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -63,7 +63,7 @@ def served(project: Path, line: str) -> Iterator[str]:
         server.wait(30)
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Of a machine on which copier and uv are installed, and nobody is logged in."""
     env = {
         k: v for k, v in os.environ.items() if k not in ("VIRTUAL_ENV", "PYTHONPATH")

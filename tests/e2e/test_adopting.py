@@ -1,6 +1,5 @@
 """A project that is there takes the template, by the commands of docs/adopting.md."""
 
-import os
 import re
 import subprocess
 import sys
@@ -10,6 +9,7 @@ import mlflow
 import pytest
 
 from tests.conftest import TEMPLATE
+from tests.e2e.newcomer import environment
 from tests.releases import Project, Template, git
 
 BIN = Path(sys.executable).parent
@@ -35,18 +35,11 @@ def shell(folder: Path, commands: str, **answers: str) -> str:
     """Run commands of the page: what uv installs is installed here already."""
     for old, new in {"uv sync\n": "", "uv run ": "", "uvx ": "", **answers}.items():
         commands = commands.replace(old, new)
-    person = {
-        f"GIT_{who}_{what}": "a@b.c"
-        for who in ("AUTHOR", "COMMITTER")
-        for what in ("NAME", "EMAIL")
-    }
-    env = {**os.environ, **person, "UV_FROZEN": "1"}
-    env["PATH"] = os.pathsep.join((str(BIN), env["PATH"]))
     done = subprocess.run(
         ["bash", "-e"],
         input=commands,
         cwd=folder,
-        env=env,
+        env={**environment(), "UV_FROZEN": "1"},
         capture_output=True,
         text=True,
         check=False,

@@ -2,10 +2,10 @@
 
 import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 from .credentials import Loan
+from .noise import only
 
 SECONDS = 5
 
@@ -29,8 +29,7 @@ def is_gone(error: BaseException) -> bool:
     return "API request to" in str(error) and any(word in str(error) for word in words)
 
 
-@contextmanager
-def one_warning(address: str) -> Iterator[None]:
+def one_warning(address: str) -> AbstractContextManager[None]:
     """Say once for each request that MLflow tries again; urllib3 says it each time.
 
     Args:
@@ -47,9 +46,4 @@ def one_warning(address: str) -> Iterator[None]:
         record.args = (address,)
         return len(getattr(retries, "history", ())) <= 1
 
-    logger = logging.getLogger("urllib3.connectionpool")
-    logger.addFilter(is_wanted)
-    try:
-        yield
-    finally:
-        logger.removeFilter(is_wanted)
+    return only("urllib3.connectionpool", is_wanted)

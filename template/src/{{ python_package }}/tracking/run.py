@@ -162,6 +162,7 @@ class TrackedRun:
         if active is not None:
             run = cls(active, None, config.tracking)
             say_joined(active.info)
+            _refuse_changes(active, params)
         else:
             server = Server(config.server, context)
             try:
@@ -190,8 +191,7 @@ class TrackedRun:
         from mlflow.entities import Param, RunTag
 
         client = MlflowClient()
-        _refuse_changes(self.attachment.run, params)  # which is continued or joined
-        known = self.attachment.run.data.params
+        known = self.attachment.run.data.params  # of a run that is continued or joined
         entries = [Param(k, v) for k, v in params.params.items() if k not in known]
         tags = [RunTag(k, v) for k, v in params.tags.items()]
         if entries or tags:
