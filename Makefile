@@ -14,7 +14,7 @@ UV = .venv/bin/uv
 	@touch .venv
 
 demo: .venv  ## render a project, install it, run its pipeline, show the run
-	.venv/bin/python demo.py
+	.venv/bin/python -m scripts.demo
 
 test: .venv  ## everything that .ci/run asks for
 	.venv/bin/python -m pytest
@@ -32,7 +32,7 @@ docs: .venv  ## build the website of docs/ into site/
 	@echo "The website is at site/index.html"
 
 generated: .venv  ## regenerate the schema of mlflow.yml, docs/reference/ and the checksums
-	.venv/bin/python generated.py
+	.venv/bin/python -m scripts.generate
 
 screenshots: .venv  ## take the pictures of the tutorial again, with Chromium
 	$(UV) pip install --quiet --python .venv/bin/python --group screenshots

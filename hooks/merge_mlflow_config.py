@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tracking.secret import secret_looking
+from tracking.template.secret_scan import secret_looking
 
 from . import say
 from .document import Entry, UnreadableError

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from jsonschema import Draft7Validator, TypeChecker, ValidationError
 from jsonschema.validators import extend
-from tracking.secret import committed_secrets
+from tracking.template.secret_scan import committed_secrets
 
 from . import say
 

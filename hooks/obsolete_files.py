@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tracking.template import obsolete_files
+from tracking.template.drift import obsolete_files
 
 from . import say
 

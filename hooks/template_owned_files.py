@@ -5,7 +5,7 @@ from __future__ import annotations
 import os.path
 from pathlib import Path
 
-from tracking.template import MANIFEST, edited_files
+from tracking.template.drift import MANIFEST, edited_files
 
 from . import say
 

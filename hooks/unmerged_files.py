@@ -6,7 +6,7 @@ from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
 
-from tracking.template import unmerged_files
+from tracking.template.drift import unmerged_files
 
 from . import say
 

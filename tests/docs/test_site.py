@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import tracking
-from tracking.cli import mlflow_commands
+from tracking.commands.cli import mlflow_commands
 
 from tests.conftest import TEMPLATE
 

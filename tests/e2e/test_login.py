@@ -11,7 +11,7 @@ import mlflow
 import pytest
 import yaml
 from tracking.errors import TrackingError
-from tracking.oauth2 import OAuth2ClientCredentialsProvider
+from tracking.server.oauth2 import OAuth2ClientCredentialsProvider
 
 from tests.conftest import Render
 from tests.e2e.login.gate import Gate

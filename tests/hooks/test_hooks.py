@@ -272,7 +272,7 @@ def test_what_is_left_over_is_told_and_its_edits_are_kept(
         "copier.yml", "    {% endif %}\n", "    conf/README.md\n    {% endif %}\n"
     )
     template.replace(
-        "template/src/{{ python_package }}/tracking/template.py",
+        "template/src/{{ python_package }}/tracking/template/drift.py",
         "OBSOLETE: Mapping[str, str] = {}",
         'OBSOLETE: Mapping[str, str] = {"conf/README.md": "the README says it"}',
     )

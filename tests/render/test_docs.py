@@ -10,8 +10,8 @@ import jsonschema
 import pytest
 import yaml
 from omegaconf import OmegaConf
-from tracking.config import KedroMlflowConfig
-from tracking.resolvers import mlflow_resolvers
+from tracking.config.options import KedroMlflowConfig
+from tracking.config.resolvers import mlflow_resolvers
 
 from tests.conftest import TEMPLATE
 

@@ -13,9 +13,9 @@ from kedro.config import OmegaConfigLoader
 from mlflow.tracking.request_header.abstract_request_header_provider import (
     RequestHeaderProvider,
 )
-from tracking.config import KedroMlflowConfig
-from tracking.credentials import credential_variables
-from tracking.oauth2 import OAuth2ClientCredentialsProvider
+from tracking.config.options import KedroMlflowConfig
+from tracking.server.credentials import credential_variables
+from tracking.server.oauth2 import OAuth2ClientCredentialsProvider
 
 from tests.conftest import TEMPLATE, Render
 

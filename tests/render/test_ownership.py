@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import yaml
 from pathspec import PathSpec
-from tracking.template import MANIFEST, OBSOLETE
+from tracking.template.drift import MANIFEST, OBSOLETE
 
-import generated
+from scripts import generate as generated
 from tests.conftest import TEMPLATE, Render
 
 COPIER = yaml.safe_load((TEMPLATE / "copier.yml").read_text("utf-8"))

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tracking.config import documented_yaml, environment_yaml, json_schema
+from tracking.config.options import documented_yaml, environment_yaml, json_schema
 
-import generated
+from scripts import generate as generated
 from tests.conftest import Render
 
 

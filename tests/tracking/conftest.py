@@ -96,7 +96,7 @@ def rendered(render: Render) -> Path:
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fresh local store, made once, since making it takes seconds."""
-    from tracking.store import create_local_store
+    from tracking.server.local_store import create_local_store
 
     folder = tmp_path_factory.mktemp("store")
     create_local_store(f"sqlite:///{folder.as_posix()}/mlflow.db", folder)

@@ -218,7 +218,10 @@ _others = [
     swap("conf/README.md", "# Configuration", "# How we configure", "title"),
     swap(f"{PACKAGE}/cli.py", "Commands of this", "Our commands of this", "docstring"),
     swap(
-        f"{PACKAGE}/tracking/tags.py", '"""What a run', '"""Ours: what a run', "first"
+        f"{PACKAGE}/tracking/run/tags.py",
+        '"""What a run',
+        '"""Ours: what a run',
+        "first",
     ),
     swap("README.md", "# Penguin Classifier", "# Which penguin?", "title"),
     swap(
@@ -275,7 +278,7 @@ def _default(key: str, above: str, old: str, new: str) -> Edit:
 
 
 def _new_key(repository: Repository) -> None:
-    config = f"{SOURCE}/tracking/config.py"
+    config = f"{SOURCE}/tracking/config/options.py"
     after = (
         '    """The id of a run to continue. Null: every kedro run is a new one."""\n'
     )
@@ -285,7 +288,11 @@ def _new_key(repository: Repository) -> None:
 
 
 def _rename_key(repository: Repository) -> None:
-    for name in (BASE, f"{SOURCE}/tracking/config.py", f"{SOURCE}/tracking/params.py"):
+    for name in (
+        BASE,
+        f"{SOURCE}/tracking/config/options.py",
+        f"{SOURCE}/tracking/run/parameters.py",
+    ):
         text = repository.read(name)
         repository.write(
             name, text.replace(OLD.rpartition(".")[2], NEW.rpartition(".")[2])
@@ -359,7 +366,10 @@ TEMPLATE_CHANGES = [
     create("template/conf/dev/mlflow.yml", "# What differs.\n\nui:\n\n  port: 6000\n"),
     Edit("template: a removed file", _obsolete),
     swap(
-        f"{SOURCE}/tracking/tags.py", "import json", "# Fixed.\nimport json", "imports"
+        f"{SOURCE}/tracking/run/tags.py",
+        "import json",
+        "# Fixed.\nimport json",
+        "imports",
     ),
     swap(f"{SOURCE}/settings.py.jinja", "# Hooks of the project.", "# All hooks.", "c"),
     swap(f"{SOURCE}/cli.py", "import click", "# Commands.\nimport click", "imports"),

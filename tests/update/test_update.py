@@ -11,7 +11,7 @@ import pytest
 from copier import run_copy
 from packaging.version import Version
 from pathspec import PathSpec
-from tracking.template import OBSOLETE
+from tracking.template.drift import OBSOLETE
 
 from tests.conftest import TEMPLATE
 from tests.releases import Project, Template, git

@@ -2,7 +2,7 @@
 
 import click
 
-from .tracking.cli import mlflow_commands
+from .tracking.commands.cli import mlflow_commands
 
 
 @click.group(name="kedro")

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
-    "KedroMlflowConfig": "config",
+    "KedroMlflowConfig": "config.options",
     "MlflowArtifactDataset": "datasets.artifacts",
     "MlflowHook": "hook",
     "MlflowMetricDataset": "datasets.metrics",
@@ -18,7 +18,7 @@ _HOMES = {
     "MlflowModelLocalFileSystemDataset": "datasets.models",
     "MlflowModelRegistryDataset": "datasets.models",
     "MlflowModelTrackingDataset": "datasets.models",
-    "OAuth2ClientCredentialsProvider": "oauth2",
+    "OAuth2ClientCredentialsProvider": "server.oauth2",
     "TrackingError": "errors",
 }
 

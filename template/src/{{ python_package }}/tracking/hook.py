@@ -25,7 +25,7 @@ class MlflowHook:
 
     @hook_impl
     def after_context_created(self, context: "KedroContext") -> None:
-        from .config import load_config
+        from .config.options import load_config
         from .notebook import follow, is_loading
 
         context.mlflow = load_config(context.config_loader)  # type: ignore[attr-defined]
@@ -39,7 +39,7 @@ class MlflowHook:
     ) -> None:
         if save_version is None:  # not a run's, which before_pipeline_run sees to
             from .datasets import introduce
-            from .untracked import server_to_read
+            from .run.untracked import server_to_read
 
             context = self._thread.context
             introduce(catalog, lambda: server_to_read(context))
@@ -52,18 +52,18 @@ class MlflowHook:
         catalog: "CatalogProtocol",
     ) -> None:
         from .datasets import bind, untrack
-        from .run import TrackedRun, disabled_by
+        from .run.lifecycle import TrackedRun, disabled_by
 
         context = self._thread.context
         self._end_left_run()
         if reason := disabled_by(context.mlflow, run_params):
-            from .untracked import UntrackedRun, server_to_read
+            from .run.untracked import UntrackedRun, server_to_read
 
             untrack(pipeline, catalog, lambda: server_to_read(context))
             self._thread.run = UntrackedRun(reason)
             setattr(catalog, _TRACKED_RUN, self._thread.run)
             return
-        from .params import pipeline_params
+        from .run.parameters import pipeline_params
 
         params = pipeline_params(pipeline, catalog, context.mlflow.tracking.params)
         run = TrackedRun.start(context, run_params, params)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kedro.framework.context import KedroContext
 
-    from .server import Server
+    from .server.connection import Server
 
 _logger = logging.getLogger(__name__)
 
@@ -69,8 +69,8 @@ class Notebook:
         Raises:
             TrackingError: ``mlflow.yml`` or ``credentials.yml`` cannot be followed.
         """
-        from .run import is_disabled
-        from .server import Server
+        from .run.lifecycle import is_disabled
+        from .server.connection import Server
 
         with self._lock:
             if not (self._server or self._runs or is_disabled()):
@@ -83,9 +83,9 @@ class Notebook:
         A login that cannot be made is said in the log: an exception in the middle of
         ``import mlflow`` would leave half of it.
         """
-        from .config import environment
+        from .config.options import environment
         from .errors import TrackingError
-        from .store import create_local_store
+        from .server.local_store import create_local_store
 
         with self._lock:
             server = self._server
@@ -136,7 +136,7 @@ class Notebook:
         from mlflow import MlflowClient
 
         from .errors import TrackingError
-        from .experiment import experiment_id
+        from .run.experiment import experiment_id
 
         assert self._server  # noqa: S101  # or MLflow does not know of this
         options = self._context.mlflow.tracking.experiment  # type: ignore[attr-defined]
@@ -260,7 +260,7 @@ def _current() -> Notebook | None:
 
 
 def _place(context: "KedroContext") -> tuple[Any, ...]:
-    from .config import environment
+    from .config.options import environment
 
     options = context.mlflow.server  # type: ignore[attr-defined]
     env = environment(context.config_loader)

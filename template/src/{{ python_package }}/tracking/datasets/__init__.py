@@ -10,7 +10,7 @@ from kedro.pipeline import Pipeline
 from .base import MlflowDataset
 
 if TYPE_CHECKING:
-    from ..run import Attachment
+    from ..run.lifecycle import Attachment
 
 
 def introduce(

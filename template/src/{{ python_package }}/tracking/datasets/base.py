@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from kedro.io import AbstractDataset, CatalogProtocol, DataCatalog, DatasetError
 
-from ..noise import without
+from ..terminal.log_filters import without
 
 if TYPE_CHECKING:
-    from ..run import Attachment
+    from ..run.lifecycle import Attachment
 
 
 class MlflowDataset(AbstractDataset[Any, Any]):

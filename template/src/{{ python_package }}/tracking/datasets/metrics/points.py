@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from mlflow.entities import Metric
 
-    from ...run import Attachment
+    from ...run.lifecycle import Attachment
 
 
 class Point(NamedTuple):

@@ -8,7 +8,7 @@ from typing import Any
 
 from kedro.io import DatasetError
 
-from ...noise import without
+from ...terminal.log_filters import without
 from .requirements import with_requirements
 
 _WORKFLOWS = ("python_model", "loader_module")

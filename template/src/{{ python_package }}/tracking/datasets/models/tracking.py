@@ -8,7 +8,7 @@ from typing import Any
 
 from kedro.io import CatalogProtocol, DatasetError
 
-from ...progress import progress
+from ...terminal.progress import progress
 from ..base import MlflowDataset, replace
 from .flavor import Flavor
 from .local import MlflowModelLocalFileSystemDataset

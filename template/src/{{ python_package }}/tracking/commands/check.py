@@ -1,0 +1,86 @@
+"""Say for an environment whether its configuration holds and its server answers."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import yaml
+from kedro.framework.context import KedroContext
+from kedro.framework.project import pipelines
+
+from ..config.options import mlflow_files, where
+from ..errors import TrackingError, did_you_mean
+from ..run.experiment import experiment_name
+from ..server.connection import Server
+from ..server.local_store import is_missing
+from ..template.secret_scan import committed_secrets
+from .context import load_context
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found in one environment.
+
+    Attributes:
+        environment: its name.
+        ok: whether a run would be tracked.
+        tracking_uri: where runs go; empty when the configuration does not tell.
+        experiment: the experiment they belong to.
+        message: what is wrong, or what answers.
+    """
+
+    environment: str
+    ok: bool
+    tracking_uri: str
+    experiment: str
+    message: str
+
+    def as_dict(self) -> dict[str, str | bool]:
+        """Give the finding for a machine."""
+        return asdict(self)
+
+
+def check(project_path: Path, env: str) -> Finding:
+    """Try an environment out, without creating anything in its store."""
+    uri = experiment = ""
+    try:
+        context = load_context(project_path, env)
+        config = context.mlflow  # type: ignore[attr-defined]
+        experiment = experiment_name(config.tracking.experiment, context)
+        _refuse_unknown_pipelines(context)
+        _refuse_secrets(context)
+        with Server(config.server, context) as server:
+            uri = server.shown_uri
+            return Finding(env, True, uri, experiment, _answer(server))
+    except TrackingError as error:
+        return Finding(env, False, uri, experiment, error.message)
+
+
+def _refuse_unknown_pipelines(context: KedroContext) -> None:
+    disabled = context.mlflow.tracking.disable_tracking.pipelines  # type: ignore[attr-defined]
+    unknown = [name for name in disabled if name not in pipelines]
+    if unknown:
+        key = where("tracking.disable_tracking.pipelines", context.config_loader)
+        found = ", ".join(
+            f"'{name}'" + did_you_mean(name, pipelines) for name in unknown
+        )
+        raise TrackingError(
+            f"{key} names pipelines that are not there: {found}. There are: "
+            f"{', '.join(pipelines)}."
+        )
+
+
+def _refuse_secrets(context: KedroContext) -> None:
+    for name, file in mlflow_files(context.config_loader):
+        content = yaml.safe_load(file.read_text("utf-8"))
+        for sentence in committed_secrets(file, content):
+            raise TrackingError(f"{name}: {sentence}")
+
+
+def _answer(server: Server) -> str:
+    if is_missing(server.uri):
+        return "the first run creates the local store"
+    from mlflow import MlflowClient
+
+    with server.answering():
+        MlflowClient().search_experiments(max_results=1)
+    return "the store is there" if server.artifact_root else "the server answers"

@@ -1,0 +1,221 @@
+"""``kedro mlflow …``: write ``mlflow.yml``, check it, list runs, open the UI."""
+
+import json
+import os
+import re
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+
+import click
+from kedro.framework.project import settings
+from kedro.framework.startup import ProjectMetadata
+
+_env_option = click.option(
+    "--env",
+    "-e",
+    metavar="NAME",
+    help="Environment, a folder of conf/. Default: KEDRO_ENV, or else local.",
+)
+_format_option = click.option(
+    "--format",
+    "style",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="For people, or for a program.",
+)
+
+
+@click.group(name="mlflow")
+def mlflow_commands() -> None:
+    """Where the runs of this project go: set it up, check it, look at them."""
+
+
+@mlflow_commands.command()
+@_env_option
+@click.option("--force", is_flag=True, help="Write over the file that is there.")
+@click.pass_obj
+def init(metadata: ProjectMetadata, env: str | None, force: bool) -> None:
+    """Write the mlflow.yml of an environment.
+
+    For base it holds every key with its default; for any other environment what is to
+    differ there.
+    """
+    from ..config.options import documented_yaml, environment_yaml
+    from ..errors import TrackingError
+
+    env = _environment(env)
+    if not re.fullmatch(r"\w[\w-]*", env):
+        raise TrackingError(
+            f"'{env}' is no name for an environment; use letters, digits, dashes and "
+            "underscores, for example --env staging."
+        )
+    folder = _conf_source(metadata) / env
+    file = folder / "mlflow.yml"
+    if file.exists() and not force:
+        raise TrackingError(f"{file} is there already; --force writes over it.")
+    folder.mkdir(parents=True, exist_ok=True)
+    text = documented_yaml() if env == "base" else environment_yaml(env)
+    file.write_text(text, encoding="utf-8")
+    click.echo(f"Wrote {file}")
+
+
+@mlflow_commands.command()
+@_env_option
+@click.option(
+    "--host",
+    metavar="NAME",
+    help="Host to listen on. Default: ui.host of mlflow.yml, or else localhost.",
+)
+@click.option(
+    "--port",
+    type=int,
+    metavar="NUMBER",
+    help="Port to listen on. Default: ui.port of mlflow.yml, or else the first free one "
+    "from 5000.",
+)
+@click.pass_obj
+def ui(
+    metadata: ProjectMetadata, env: str | None, host: str | None, port: int | None
+) -> None:
+    """Open MLflow's pages on the runs of an environment.
+
+    A store without a server gets one on this machine until Ctrl-C; the pages of an MLflow
+    server open in the browser.
+    """
+    from ..server.connection import Server
+    from .context import load_context
+    from .ui import serve
+
+    context = load_context(metadata.project_path, _environment(env))
+    config = context.mlflow  # type: ignore[attr-defined]
+    with Server(config.server, context) as server:
+        if server.uri.startswith(("http:", "https:")):
+            click.echo(f"The runs are at {server.shown_uri}")
+            raise SystemExit(click.launch(server.uri))
+        host = host or config.ui.host or "localhost"
+        raise SystemExit(serve(server, host, port or config.ui.port))
+
+
+@mlflow_commands.command()
+@_env_option
+@click.option(
+    "--metric",
+    "metrics",
+    metavar="NAME",
+    multiple=True,
+    help="A metric to show; may be repeated. Default: those that most runs have, as "
+    "many as fit.",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 1000),
+    metavar="NUMBER",
+    default=10,
+    show_default=True,
+    help="How many runs to show.",
+)
+@_format_option
+@click.pass_obj
+def runs(
+    metadata: ProjectMetadata,
+    env: str | None,
+    metrics: tuple[str, ...],
+    limit: int,
+    style: str,
+) -> None:
+    """Show the latest runs of the project's experiment, newest first.
+
+    With --format json, a list with an object for each run: its ids, times and metrics,
+    its store and its page.
+    """
+    from .runs import latest_runs
+    from .tables import print_runs
+
+    with _logs_on_stderr():
+        latest = latest_runs(metadata.project_path, _environment(env), limit)
+    if style == "json":
+        if latest.message:
+            click.echo(latest.message, err=True)
+        click.echo(json.dumps(latest.as_dicts(latest.metrics(metrics))))
+    else:
+        print_runs(latest, metrics, metadata.project_path)
+
+
+@mlflow_commands.command()
+@_env_option
+@click.option("--all", "every", is_flag=True, help="Check every environment.")
+@click.option(
+    "--template", is_flag=True, help="Compare with the template, not a server."
+)
+@_format_option
+@click.pass_obj
+def check(
+    metadata: ProjectMetadata,
+    env: str | None,
+    every: bool,
+    template: bool,
+    style: str,
+) -> None:
+    """Say where runs would go, and whether they would get there.
+
+    The exit code is 1 when a run would not be tracked. With --format json, a list with
+    an object for each environment.
+
+    With --template, say instead which version of the template the project follows,
+    whether a newer one is out, and what an update would meet: edited files of the
+    template, files that it no longer has, conflicts that wait for a decision. The exit
+    code is 1 when there is such a file; the JSON is one object.
+    """
+    if template:
+        raise SystemExit(_check_template(metadata.project_path, style))
+    from ..terminal.progress import progress
+    from .check import check as check_environment
+    from .context import environments
+    from .tables import print_findings
+
+    names = environments(_conf_source(metadata)) if every else [_environment(env)]
+    findings = []
+    with _logs_on_stderr():
+        for name in names:
+            with progress(f"Trying {name} …"):
+                findings.append(check_environment(metadata.project_path, name))
+    if style == "json":
+        click.echo(json.dumps([finding.as_dict() for finding in findings]))
+    else:
+        print_findings(findings, metadata.project_path)
+    raise SystemExit(0 if all(finding.ok for finding in findings) else 1)
+
+
+def _check_template(project_path: Path, style: str) -> int:
+    from dataclasses import asdict
+
+    from ..template.drift import drift
+
+    found = drift(project_path)
+    if style == "json":
+        click.echo(json.dumps(asdict(found)))
+        return 0 if found.ok else 1
+    click.echo(f"template: {found.version or 'unknown'}; {found.message}.")
+    for name in found.edited:
+        click.echo(f"edited: {name} is the template's; make the change there.")
+    for name, instead in found.obsolete.items():
+        click.echo(f"obsolete: {name} is no longer the template's; {instead}.")
+    for name in found.unmerged:
+        click.echo(f"unmerged: {name} waits for a decision after an update.")
+    return 0 if found.ok else 1
+
+
+def _logs_on_stderr() -> redirect_stdout:
+    """Keep stdout for the result; Kedro logs there."""
+    return redirect_stdout(sys.stderr)
+
+
+def _environment(env: str | None) -> str:
+    default = settings.CONFIG_LOADER_ARGS.get("default_run_env") or "local"
+    return env or os.environ.get("KEDRO_ENV") or default
+
+
+def _conf_source(metadata: ProjectMetadata) -> Path:
+    return metadata.project_path / settings.CONF_SOURCE

@@ -1,0 +1,171 @@
+"""The latest runs of a project's experiment, for ``kedro mlflow runs``."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import TrackingError, did_you_mean
+from ..run.experiment import experiment_name
+from ..server.connection import Server
+from ..server.local_store import is_missing
+from .context import load_context
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+_PIPELINES = re.compile(r"--pipelines?[ =]('[^']+'|\S+)")
+
+
+@dataclass(frozen=True)
+class LatestRun:
+    """A run, as far as a list shows it.
+
+    Attributes:
+        run_id: its id.
+        name: its name.
+        status: RUNNING, FINISHED, FAILED or KILLED.
+        pipeline: the pipelines that ran, joined by commas; empty for a run that no
+            ``kedro run`` has started.
+        started: when it started, in UTC.
+        ended: when it ended; None while it goes on.
+        metrics: the last value of each of its metrics.
+        url: its page; None where no server shows it.
+    """
+
+    run_id: str
+    name: str
+    status: str
+    pipeline: str
+    started: datetime
+    ended: datetime | None
+    metrics: dict[str, float]
+    url: str | None
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took; None while it goes on."""
+        return (self.ended - self.started).total_seconds() if self.ended else None
+
+    def as_dict(self, metrics: Sequence[str]) -> dict[str, Any]:
+        """Give the run for a machine: times in ISO 8601, and of its metrics these."""
+        return {
+            **asdict(self),
+            "started": self.started.isoformat(timespec="milliseconds"),
+            "ended": self.ended and self.ended.isoformat(timespec="milliseconds"),
+            "seconds": self.seconds,
+            "metrics": {
+                name: value if isfinite(value) else None  # JSON has no other numbers
+                for name, value in self.metrics.items()
+                if name in metrics
+            },
+        }
+
+
+@dataclass(frozen=True)
+class LatestRuns:
+    """The latest runs of an experiment, newest first.
+
+    Attributes:
+        experiment: the experiment's name.
+        experiment_id: its id; None when there is no such experiment.
+        tracking_uri: the store, without a password.
+        runs: the runs.
+        message: why there are none.
+    """
+
+    experiment: str
+    experiment_id: str | None
+    tracking_uri: str
+    runs: Sequence[LatestRun]
+    message: str = ""
+
+    def metrics(self, wanted: Sequence[str] = ()) -> list[str]:
+        """Give metrics to show: those wanted, or all, what most runs have first.
+
+        Raises:
+            TrackingError: no run has one that is wanted.
+        """
+        counts = Counter(name for run in self.runs for name in run.metrics)
+        for name in wanted if self.runs else ():
+            if name not in counts:
+                known = ", ".join(sorted(counts)) or "none at all"
+                raise TrackingError(
+                    f"None of these runs has the metric '{name}'"
+                    f"{did_you_mean(name, counts)}; they have: {known}. --limit looks "
+                    "further back."
+                )
+        return list(wanted) or sorted(counts, key=lambda name: (-counts[name], name))
+
+    def as_dicts(self, metrics: Sequence[str]) -> list[dict[str, Any]]:
+        """Give the runs for a machine, each with its experiment and its store."""
+        where = {
+            "experiment": self.experiment,
+            "experiment_id": self.experiment_id,
+            "tracking_uri": self.tracking_uri,
+        }
+        return [{**run.as_dict(metrics), **where} for run in self.runs]
+
+
+def latest_runs(project_path: Path, env: str, limit: int) -> LatestRuns:
+    """Ask for the latest runs of an environment: two requests, which create nothing.
+
+    Raises:
+        TrackingError: the configuration cannot be followed, or the server does not
+            answer or refuses the login.
+    """
+    context = load_context(project_path, env)
+    config = context.mlflow  # type: ignore[attr-defined]
+    name = experiment_name(config.tracking.experiment, context)
+    with Server(config.server, context) as server:
+        experiment_id, found, message = _search(server, name, limit)
+        runs = [_latest(run, server) for run in found]
+        return LatestRuns(name, experiment_id, server.shown_uri, runs, message)
+
+
+def _search(
+    server: Server, experiment: str, limit: int
+) -> "tuple[str | None, Sequence[Run], str]":
+    """Give the experiment's id, its latest runs, and a sentence where there are none."""
+    if is_missing(server.uri):
+        return None, (), f"No runs yet: the first one creates {server.place}."
+    from mlflow import MlflowClient
+
+    title = f"the experiment '{experiment}'"
+    with server.answering():
+        client = MlflowClient()
+        there = client.get_experiment_by_name(experiment)
+        if there is None:
+            return None, (), f"No runs yet: {server.place} does not have {title}."
+        if there.lifecycle_stage == "deleted":
+            return None, (), f"No runs: {title} at {server.place} is deleted."
+        runs = client.search_runs(
+            [there.experiment_id],
+            max_results=limit,
+            order_by=["attributes.start_time DESC"],
+        )
+    message = "" if runs else f"No runs yet in {title} at {server.place}."
+    return there.experiment_id, runs, message
+
+
+def _latest(run: "Run", server: Server) -> LatestRun:
+    info, command = run.info, run.data.tags.get("kedro_command", "")
+    named = _PIPELINES.search(command)
+    return LatestRun(
+        run_id=info.run_id,
+        name=info.run_name or info.run_id,
+        status=info.status,
+        pipeline=named[1].strip("'") if named else "__default__" if command else "",
+        started=_time(info.start_time),
+        ended=_time(info.end_time) if info.end_time else None,
+        metrics=run.data.metrics,
+        url=server.url(info),
+    )
+
+
+def _time(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, timezone.utc)

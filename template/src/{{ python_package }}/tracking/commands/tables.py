@@ -1,0 +1,99 @@
+"""What commands show: tables that fit the terminal and need no colour."""
+
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ..server.uris import place
+from ..terminal.humanize import ago, duration
+from .check import Finding
+from .runs import LatestRun, LatestRuns
+
+_COLOURS = {"FINISHED": "green", "FAILED": "red", "KILLED": "red", "RUNNING": "cyan"}
+
+
+def print_findings(findings: Sequence[Finding], project_path: Path) -> None:
+    """Show environments in a table, and below it what was found in each."""
+    console = Console(highlight=False)
+    table = _table("environment", "tracked", "experiment", "runs go to")
+    for finding in findings:
+        verdict = Text("yes", "green") if finding.ok else Text("no", "red")
+        uri = finding.tracking_uri
+        to = place(uri, project_path) if uri else "unknown"
+        experiment = finding.experiment or "unknown"
+        table.add_row(finding.environment, verdict, Text(experiment), Text(to))
+    console.print(table)
+    console.print()
+    for finding in findings:
+        _print_line(console, f"{finding.environment}: {finding.message}")
+
+
+def print_runs(latest: LatestRuns, wanted: Sequence[str], project_path: Path) -> None:
+    """Show runs in a table, with the metrics that are wanted or as many as fit."""
+    console = Console(highlight=False)
+    if not latest.runs:
+        _print_line(console, latest.message)
+        return
+    metrics = latest.metrics(wanted)
+    table = _runs(latest.runs, metrics)
+    hidden: list[str] = []
+    while metrics and not wanted and _width(table) > console.width:
+        hidden.insert(0, metrics.pop())
+        table = _runs(latest.runs, metrics)
+    if wanted:  # a terminal breaks lines that are too long, and no number is cut
+        console = Console(highlight=False, width=max(console.width, _width(table)))
+    where = place(latest.tracking_uri, project_path)
+    _print_line(console, f"Experiment '{latest.experiment}' at {where}\n")
+    console.print(table)
+    if hidden:
+        _print_line(console, f"\n--metric NAME shows another: {', '.join(hidden)}")
+
+
+def _runs(runs: Sequence[LatestRun], metrics: Sequence[str]) -> Table:
+    table = _table("status", "started", "took", "run")
+    names_say_it = all(run.name == run.pipeline for run in runs)
+    if not names_say_it:
+        table.add_column("pipeline", overflow="fold")
+    for metric in metrics:
+        table.add_column(Text(metric), justify="right", no_wrap=True)
+    now = datetime.now(timezone.utc)
+    for run in runs:
+        table.add_row(
+            Text(run.status, _COLOURS.get(run.status, "")),
+            ago(run.started, now),
+            duration(run.seconds) if run.seconds is not None else "",
+            Text(run.name),
+            *([] if names_say_it else [Text(run.pipeline)]),
+            *(_number(run.metrics.get(metric)) for metric in metrics),
+        )
+    return table
+
+
+def _table(*columns: str) -> Table:
+    """Make a table whose last column takes what does not fit into several lines."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    *others, last = columns
+    for name in others:
+        table.add_column(name, no_wrap=True)
+    table.add_column(last, overflow="fold")
+    return table
+
+
+def _width(table: Table) -> int:
+    console = Console()
+    whole = console.options.update(max_width=999)
+    return console.measure(table, options=whole).maximum
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
+def _print_line(console: Console, text: str) -> None:
+    """Break a line at words on a terminal; leave it whole in a file or a CI log."""
+    console.print(text, markup=False, soft_wrap=not console.is_terminal)

@@ -1,0 +1,84 @@
+"""MLflow's pages on a local or database store, served from this machine."""
+
+import importlib.util
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import closing
+from importlib.metadata import version
+
+import click
+
+from ..errors import TrackingError
+from ..server.connection import Server
+from ..server.local_store import create_local_store
+
+
+def serve(server: Server, host: str, port: int | None) -> int:
+    """Serve the pages until Ctrl-C.
+
+    Args:
+        server: the store.
+        host: name or address to listen on.
+        port: TCP port to listen on; None for the first free one from 5000 upwards.
+
+    Returns:
+        The exit code of MLflow's own server.
+
+    Raises:
+        TrackingError: the port is taken, or mlflow-skinny has no pages.
+    """
+    if importlib.util.find_spec("flask") is None:
+        raise TrackingError(
+            "mlflow-skinny has no pages. Show the runs with an MLflow of its own: "
+            f"uvx mlflow@{version('mlflow-skinny')} server --backend-store-uri "
+            f"{server.shown_uri}; or install the whole of MLflow: "
+            "copier update --data mlflow_install=full"
+        )
+    if port and not _is_free(host, port):
+        raise TrackingError(
+            f"Port {port} on {host} is taken. Give another with --port, or let ui.port "
+            "in mlflow.yml be null for the first free one."
+        )
+    port = port or free_port(host)
+    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
+    command += ["--host", host, "--port", str(port)]
+    if server.artifact_root:
+        create_local_store(server.uri, server.artifact_root)
+        command += ["--default-artifact-root", server.artifact_root.as_uri()]
+    env = {
+        # To look at runs needs none of the server's background jobs, which take 2 GB.
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        # MLflow's affair, told to whoever looks at runs (Starlette 1.0, MLflow 3.17).
+        "PYTHONWARNINGS": "ignore:starlette.middleware.wsgi is deprecated",
+        **os.environ,
+        # Not among the arguments, which other users of the machine can read.
+        "MLFLOW_BACKEND_STORE_URI": server.uri,
+    }
+    click.echo(f"Opening the runs of {server.place} …")
+    process = subprocess.Popen(command, env=env)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: process.terminate())
+    while process.poll() is None and _is_free(host, port):
+        time.sleep(0.2)
+    if process.poll() is None:
+        click.echo(f"The runs are at http://{host}:{port} (Ctrl-C ends it)")
+    return process.wait()
+
+
+def free_port(host: str) -> int:
+    """Give the first port from 5000 upwards on which nobody listens."""
+    return next(port for port in range(5000, 65536) if _is_free(host, port))
+
+
+def _is_free(host: str, port: int) -> bool:
+    with closing(socket.socket()) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,1 @@
+"""``mlflow.yml``: what it may say, read, and written."""

@@ -1,0 +1,68 @@
+"""What a run says of itself: a line when it starts and a line when it ends."""
+
+import logging
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from ..terminal.humanize import duration
+
+if TYPE_CHECKING:
+    from mlflow.entities import RunInfo
+
+    from ..server.connection import Server
+
+NO_URL = "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"
+
+_logger = logging.getLogger(__name__)
+_PLAIN = {"markup": False}  # names may hold brackets, which Kedro's handler would read
+
+
+def say_started(run: "RunInfo", experiment: str | None, server: "Server") -> None:
+    """Say which run this is, and where.
+
+    Args:
+        run: the MLflow run.
+        experiment: the name of its experiment; None for a run that goes on, which may
+            be in any.
+        server: where it is.
+    """
+    which = f"in the experiment '{experiment}'" if experiment else "goes on"
+    _say(f"MLflow run '{_name(run)}' {which} at {server.place}")
+
+
+def say_joined(run: "RunInfo") -> None:
+    """Say that the run of somebody else is used."""
+    _say(f"MLflow run '{_name(run)}' is under way already and takes this one in")
+
+
+def say_ended(run: "RunInfo", status: str, seconds: float, server: "Server") -> None:
+    """Say how the run ended, after how long, and where to look at it."""
+    ended = f"MLflow run '{_name(run)}' {status} after {duration(seconds)}"
+    url = server.url(run)
+    if url is None:
+        _say(f"{ended}; '{server.ui}' shows it")
+        return
+    _say(ended)
+    if os.environ.get(NO_URL, "").lower() not in ("true", "1"):
+        click.echo(url)  # a line of its own, which no log handler breaks
+
+
+def say_status_is_lost(run: "RunInfo", status: str, error: Exception) -> None:
+    """Warn that the server may not know how the run ended."""
+    _logger.warning(
+        "MLflow run '%s' is %s, but its server may not know: %s",
+        _name(run),
+        status,
+        error,
+        extra=_PLAIN,
+    )
+
+
+def _name(run: "RunInfo") -> str:
+    return run.run_name or run.run_id
+
+
+def _say(text: str) -> None:
+    _logger.info("%s", text, extra=_PLAIN)

@@ -1,0 +1,116 @@
+"""What a run says of where it came from, as tags."""
+
+import json
+import shlex
+import subprocess
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..template.drift import answers, edited_files
+from .parameters import REDACTED, redacted
+
+_LONGEST = 5000  # of a tag's value, in servers older than MLflow 2.10
+
+_OPTIONS = {
+    "pipeline_names": "--pipelines",
+    "tags": "--tags",
+    "node_names": "--nodes",
+    "from_nodes": "--from-nodes",
+    "to_nodes": "--to-nodes",
+    "from_inputs": "--from-inputs",
+    "to_outputs": "--to-outputs",
+    "namespaces": "--namespaces",
+}
+
+
+def run_tags(
+    run_params: Mapping[str, Any], env: str, project_path: Path, redact: Iterable[str]
+) -> dict[str, str]:
+    """Give the tags of a run, without asking any server.
+
+    Args:
+        run_params: what Kedro tells its hooks of the run.
+        env: the Kedro environment.
+        project_path: the project's root, for git and the template's version.
+        redact: names, with wildcards, of parameters whose values stay out.
+    """
+    tags = {
+        "kedro_command": kedro_command(run_params, redact),
+        "kedro.run_id": run_params.get("run_id") or run_params.get("session_id"),
+        "kedro.env": env,
+        "kedro.version": run_params.get("kedro_version"),
+        **_git(project_path),
+        **_template(project_path),
+    }
+    return {name: str(value) for name, value in tags.items() if value is not None}
+
+
+def kedro_command(run_params: Mapping[str, Any], redact: Iterable[str]) -> str:
+    """Give the command line that runs the same nodes with the same parameters."""
+    words = ["kedro", "run"]
+    for key, option in _OPTIONS.items():
+        if values := run_params.get(key):
+            words += [option, ",".join(sorted(values))]  # Kedro shuffles some
+    if env := run_params.get("env"):
+        words += ["--env", env]
+    if versions := run_params.get("load_versions"):
+        words += ["--load-versions", ",".join(f"{k}:{v}" for k, v in versions.items())]
+    runner = str(run_params.get("runner") or "")
+    for name in ("ThreadRunner", "ParallelRunner"):
+        if name in runner:
+            words += ["--runner", name]
+    if run_params.get("only_missing_outputs"):
+        words.append("--only-missing-outputs")
+    if params := run_params.get("runtime_params"):
+        words += ["--params", ",".join(_assignments(params, "", list(redact)))]
+    return shlex.join(words)
+
+
+def _assignments(
+    params: Mapping[str, Any], prefix: str, redact: list[str]
+) -> Iterable[str]:
+    for key, value in params.items():
+        name = f"{prefix}{key}"
+        if redacted(name, redact):
+            yield f"{name}={REDACTED}"
+        elif isinstance(value, Mapping):
+            yield from _assignments(value, f"{name}.", redact)
+        else:
+            yield f"{name}={_yaml_value(value)}"
+
+
+def _yaml_value(value: Any) -> str:
+    """Write a value so that Kedro, which reads YAML there, gets the same one."""
+    if isinstance(value, str) and yaml.safe_load(value) == value:
+        return value
+    return json.dumps(value, default=str)
+
+
+def _git(project_path: Path) -> dict[str, str]:
+    command = ["git", "status", "--porcelain=v2", "--branch"]
+    try:
+        status = subprocess.run(
+            command,
+            cwd=project_path,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        ).stdout.splitlines()
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    commit = next((s.split()[-1] for s in status if s.startswith("# branch.oid")), "")
+    if not commit or commit == "(initial)":
+        return {}
+    dirty = any(not line.startswith("#") for line in status)
+    return {"git.commit": commit, "git.dirty": str(dirty).lower()}
+
+
+def _template(project_path: Path) -> dict[str, str]:
+    """Say which version of the template ran, and which of its files the project edited."""
+    tags = {"template.version": answers(project_path).get("_commit", "")}
+    tags["template.edited"] = ", ".join(edited_files(Path(__file__).parents[1]))
+    return {name: value[:_LONGEST] for name, value in tags.items() if value}

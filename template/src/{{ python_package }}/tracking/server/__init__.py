@@ -1,0 +1,1 @@
+"""The tracking server: where records go, and how they get there."""

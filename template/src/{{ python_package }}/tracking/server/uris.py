@@ -1,0 +1,107 @@
+"""From a URI or path in ``mlflow.yml`` to an absolute one."""
+
+import os
+import re
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+from urllib.request import url2pathname
+
+from ..errors import TrackingError
+
+LOCAL_STORE = "mlruns"
+DATABASE = "mlflow.db"
+
+_SQLITE = "sqlite:///"
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")  # two characters: not a Windows drive
+_PROFILES = ("databricks", "databricks-uc", "uc")
+
+
+def tracking_uri(configured: str | None, project_path: Path) -> str:
+    """Give the absolute tracking URI that ``mlflow.yml`` and the environment ask for.
+
+    Args:
+        configured: ``server.mlflow_tracking_uri``; None means the variable
+            ``MLFLOW_TRACKING_URI`` and, without that, the folder ``mlruns``.
+        project_path: the project's root, to which relative paths are anchored.
+
+    Returns:
+        A URI for MLflow. A folder has become the SQLite database inside it.
+
+    Raises:
+        TrackingError: the folder holds a file store that this MLflow would refuse.
+    """
+    uri = configured or os.environ.get("MLFLOW_TRACKING_URI") or LOCAL_STORE
+    folder = _folder(uri, project_path)
+    if folder is None:
+        return anchor(uri, project_path)
+    if _is_file_store(folder):
+        if os.environ.get("MLFLOW_ALLOW_FILE_STORE", "").lower() in ("true", "1"):
+            return folder.as_uri()
+        raise TrackingError(
+            f"{folder} holds runs in MLflow's old file store, which MLflow 3.13 and newer "
+            f"no longer open. Move them with 'mlflow migrate-filestore --source {folder} "
+            f"--target {_sqlite(folder / DATABASE)}', or set MLFLOW_ALLOW_FILE_STORE=true."
+        )
+    return _sqlite(folder / DATABASE)
+
+
+def anchor(uri: str, project_path: Path) -> str:
+    """Make a relative path or relative SQLite URI absolute, from the project's root.
+
+    Every other URI (``https://…``, ``s3://…``, ``databricks``) comes back untouched.
+    """
+    if uri.startswith(_SQLITE):
+        path, _, query = uri.removeprefix(_SQLITE).partition("?")
+        return _sqlite(project_path / path) + (f"?{query}" if query else "")
+    folder = _folder(uri, project_path)
+    return uri if folder is None else folder.as_uri()
+
+
+def without_password(uri: str) -> str:
+    """Give a URI as it may be shown, in a log or an error."""
+    return re.sub(r"(://[^/:@]*):[^/]*@", r"\1:***@", uri)
+
+
+def place(uri: str, project_path: Path) -> str:
+    """Give a URI in short, for people: a database of the project's is its path there."""
+    database = sqlite_path(uri)
+    if database is None or not database.is_relative_to(project_path):
+        return without_password(uri)
+    return database.relative_to(project_path).as_posix()
+
+
+def artifact_root(uri: str, project_path: Path) -> Path | None:
+    """Give the folder for the artifacts of a SQLite store, or None for other stores.
+
+    Beside a local store's database; in the project's ``mlruns`` for any other SQLite
+    file, since MLflow's own default is the working directory.
+    """
+    database = sqlite_path(uri)
+    if database is None:
+        return None
+    if database.name == DATABASE and database.parent != project_path:
+        return database.parent
+    return project_path / LOCAL_STORE
+
+
+def sqlite_path(uri: str) -> Path | None:
+    """Give the file of a SQLite URI, or None for any other URI."""
+    if not uri.startswith(_SQLITE):
+        return None
+    return Path(unquote(uri.removeprefix(_SQLITE).partition("?")[0]))
+
+
+def _sqlite(path: Path) -> str:
+    return _SQLITE + Path(os.path.normpath(path)).as_posix()
+
+
+def _folder(uri: str, project_path: Path) -> Path | None:
+    if uri.startswith("file:"):
+        uri = url2pathname(urlsplit(uri).path)
+    elif _SCHEME.match(uri) or uri in _PROFILES:
+        return None
+    return Path(os.path.normpath(project_path / Path(uri).expanduser()))
+
+
+def _is_file_store(folder: Path) -> bool:
+    return not (folder / DATABASE).exists() and any(folder.glob("*/meta.yaml"))

@@ -1,0 +1,201 @@
+"""Which version of the template a project follows, and where it has left it.
+
+The pre-commit hooks of the template run this file too, in an environment without Kedro.
+"""
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+MANIFEST = "template/files.sha256"  # from the tracking package
+
+OBSOLETE: Mapping[str, str] = {}
+"""Paths, with wildcards, that the template rendered once, and what replaces each.
+
+copier would delete such a file with all edits to it, so ``_exclude`` of ``copier.yml``
+names it as well and the project is told."""
+
+_ALIASES = {"gh:": "https://github.com/", "gl:": "https://gitlab.com/"}
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How far a project is from its template.
+
+    Attributes:
+        version: the template's version that the project follows; empty when unknown.
+        newest: the newest that the template's address has; empty when unknown.
+        edited: the template's files that differ, from the project's root.
+        obsolete: files of older versions, and what replaces each.
+        unmerged: files in which an update waits for a decision.
+        message: what to do about the version.
+    """
+
+    version: str
+    newest: str
+    edited: list[str]
+    obsolete: dict[str, str]
+    unmerged: list[str]
+    message: str
+
+    @property
+    def ok(self) -> bool:
+        """Whether an update would meet no obstacle; to be behind is none."""
+        return not (self.edited or self.obsolete or self.unmerged)
+
+
+def drift(root: Path) -> Drift:
+    """Compare a project, whose tracking package this is, with its template."""
+    folder = Path(__file__).parents[1]
+    followed = answers(root)
+    version = followed.get("_commit", "")
+    newest, message = _newest(version, followed.get("_src_path", ""), root)
+    edited = [
+        Path(os.path.relpath(folder / name, root)).as_posix()
+        for name in edited_files(folder)
+    ]
+    try:
+        unmerged = unmerged_files(root)
+    except OSError:
+        unmerged = []  # without git there is nothing to merge
+    return Drift(version, newest, edited, obsolete_files(root), unmerged, message)
+
+
+def _newest(version: str, address: str, root: Path) -> tuple[str, str]:
+    from packaging.version import InvalidVersion, Version
+
+    if not version:
+        return "", ".copier-answers.yml names no version, so nothing can be updated"
+    releases = {}
+    try:
+        for tag in released_versions(address, root):
+            with suppress(InvalidVersion):
+                if not (release := Version(tag)).is_prerelease:
+                    releases[release] = tag
+    except OSError as error:
+        return "", f"whether a newer version is out is unknown: {error}"
+    if not releases:
+        return "", "the template has no releases"
+    newest = max(releases)
+    with suppress(InvalidVersion):
+        if newest <= Version(re.sub(r"-\d+-g\w+$", "", version)):
+            return releases[newest], "that is the newest version"
+    return releases[newest], f"{releases[newest]} is out; 'copier update' brings it"
+
+
+def manifest(folder: Path, beside: Mapping[str, Path]) -> str:
+    """Give the checksums of the template's files, in the format of ``sha256sum``.
+
+    Args:
+        folder: the tracking package.
+        beside: the template's files elsewhere: their path from ``folder``, and where to
+            read them.
+    """
+    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*.py")}
+    files |= beside
+    return "".join(f"{_digest(files[name])}  {name}\n" for name in sorted(files))
+
+
+def edited_files(folder: Path) -> list[str]:
+    """Give the template's files that differ, are missing or have been added.
+
+    Args:
+        folder: the tracking package of a project.
+
+    Returns:
+        Paths from ``folder``; all of the package when its list of checksums is missing.
+    """
+    listed = folder / MANIFEST
+    lines = listed.read_text("utf-8").splitlines() if listed.is_file() else []
+    known = {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
+    found = {p.relative_to(folder).as_posix() for p in folder.rglob("*.py")}
+    return sorted(
+        name for name in found | set(known) if known.get(name) != _digest(folder / name)
+    )
+
+
+def obsolete_files(root: Path) -> dict[str, str]:
+    """Give what older versions have left in a project, and what replaces it."""
+    return {
+        path.relative_to(root).as_posix(): instead
+        for pattern, instead in OBSOLETE.items()
+        for path in sorted(root.glob(pattern))
+    }
+
+
+def unmerged_files(root: Path) -> list[str]:
+    """Give the files of a project in which an update waits for a decision.
+
+    They are unmerged in git's index, hold conflict markers, or are hunks that could not
+    be applied (``*.rej``). copier leaves no merge under way, so none is asked for.
+    """
+    markers = ["-I", "-l", "-z", "-e", "^<<<<<<< ", "-e", "^>>>>>>> "]
+    rejected = ["-z", "--cached", "--others", "--exclude-standard", "--", "*.rej"]
+    names = {entry.split("\t", 1)[1] for entry in _git(root, "ls-files", "-u", "-z")}
+    names.update(_git(root, "grep", *markers))
+    names.update(_git(root, "ls-files", *rejected))
+    return sorted(names)
+
+
+def answers(root: Path) -> dict[str, str]:
+    """Give the template's address and version as copier keeps them in the answers."""
+    file = root / ".copier-answers.yml"
+    if not file.is_file():
+        return {}
+    found = re.findall(
+        r"^(_commit|_src_path): *(.+?) *$", file.read_text("utf-8"), re.M
+    )
+    return {name: value.strip("'\"") for name, value in found}
+
+
+def released_versions(address: str, root: Path) -> list[str]:
+    """Give the tags of the template, without asking for a password.
+
+    Args:
+        address: as copier keeps it, with its short forms.
+        root: the project's root, from which a relative path counts.
+
+    Raises:
+        OSError: git is not there, or the address does not answer within 5 seconds.
+    """
+    for alias, host in _ALIASES.items():
+        if address.startswith(alias):
+            address = f"{host}{address.removeprefix(alias).lstrip('/')}"
+    address = os.path.expanduser(address.removeprefix("git+"))
+    words = ["git", "ls-remote", "--tags", "--refs", "--", address]
+    silent = {"GIT_TERMINAL_PROMPT": "0", "GIT_SSH_COMMAND": "ssh -o BatchMode=yes"}
+    try:
+        done = subprocess.run(
+            words,
+            cwd=root,
+            env={**os.environ, **silent},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=5,
+        )
+    except subprocess.SubprocessError as error:
+        raise OSError("the template's address does not answer") from error
+    return re.findall(r"refs/tags/(\S+)", done.stdout)
+
+
+def _digest(path: Path) -> str | None:
+    """Hash a text the same whatever its line ends; None when it is not there."""
+    if not path.is_file():
+        return None
+    return sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
+
+
+def _git(root: Path, *words: str) -> Iterator[str]:
+    command = ["git", *words]
+    done = subprocess.run(
+        command, cwd=root, capture_output=True, text=True, check=False
+    )
+    if done.returncode > 1:  # 1: git grep has found nothing
+        raise OSError(f"git {words[0]}: {done.stderr.strip()}")
+    yield from filter(None, done.stdout.split("\0"))

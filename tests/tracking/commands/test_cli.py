@@ -1,0 +1,152 @@
+"""``kedro mlflow …`` does what it says, and its exit code is true."""
+
+import json
+import socket
+
+import pytest
+from click.testing import CliRunner
+from tracking.commands.cli import mlflow_commands
+from tracking.commands.ui import free_port
+from tracking.config.options import documented_yaml
+
+from tests.tracking.conftest import Project, kedro
+
+
+def test_help_says_in_full_what_each_command_does() -> None:
+    shown = CliRunner().invoke(mlflow_commands, ["--help"], terminal_width=80).output
+    assert set(mlflow_commands.commands) == {"check", "init", "runs", "ui"}
+    assert all(f"  {name} " in shown for name in mlflow_commands.commands)
+    assert "..." not in shown.partition("Commands:")[2]
+
+
+def test_init_makes_the_environment_and_hides_nothing_of_base(project: Project) -> None:
+    project.write("conf/base/mlflow.yml", "tracking: {experiment: {name: mine}}")
+    done = kedro(project.path, "init", "--env", "qa")
+    assert done.returncode == 0, done.stderr
+    found = kedro(project.path, "check", "--env", "qa", "--format", "json")
+    assert json.loads(found.stdout)[0]["experiment"] == "mine"
+
+
+def test_init_of_base_documents_every_key(project: Project) -> None:
+    assert kedro(project.path, "init", "--env", "base", "--force").returncode == 0
+    assert (project.path / "conf/base/mlflow.yml").read_text() == documented_yaml()
+
+
+def test_init_writes_nowhere_but_into_the_configuration(project: Project) -> None:
+    done = kedro(project.path, "init", "--env", "../x")
+    assert done.returncode == 1
+    assert "no name for an environment" in done.stderr
+    assert not (project.path / "x").exists()
+
+
+def test_init_loses_nothing_without_force(project: Project) -> None:
+    project.write("conf/qa/mlflow.yml", "ui: {port: 5001}")
+    done = kedro(project.path, "init", "--env", "qa")
+    assert done.returncode == 1
+    assert "--force" in done.stderr
+    assert (project.path / "conf/qa/mlflow.yml").read_text() == "ui: {port: 5001}"
+    assert kedro(project.path, "init", "--env", "qa", "--force").returncode == 0
+
+
+def test_init_follows_kedro_env(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KEDRO_ENV", "qa")
+    assert kedro(project.path, "init").returncode == 0
+    assert (project.path / "conf/qa/mlflow.yml").is_file()
+
+
+def test_check_finds_every_environment_in_order(project: Project) -> None:
+    done = kedro(project.path, "check", "--all", "--format", "json")
+    findings = json.loads(done.stdout)
+    assert [f["environment"] for f in findings] == ["local", "prod", "staging"]
+    assert all(f["ok"] and f["tracking_uri"] == project.store for f in findings)
+    assert done.returncode == 0
+
+
+def test_check_exits_by_the_result_and_names_what_is_wrong(project: Project) -> None:
+    project.write(
+        "conf/staging/mlflow.yml", "server: {mlflow_tracking_uri: 'http://127.0.0.1:9'}"
+    )
+    project.write("conf/prod/mlflow.yml", "servr: {}")
+    done = kedro(project.path, "check", "--all")
+    assert done.returncode == 1
+    output = " ".join(done.stdout.split())
+    assert "http://127.0.0.1:9 does not answer" in output
+    assert "did you mean 'server'?" in output
+
+
+@pytest.mark.parametrize("command", [["check"], ["runs"], ["ui"]])
+def test_environment_that_is_not_there_is_told(
+    project: Project, command: list[str]
+) -> None:
+    done = kedro(project.path, *command, "--env", "stagin")
+    assert done.returncode == 1
+    output = " ".join((done.stdout + done.stderr).split())
+    assert "There is no environment 'stagin' (did you mean 'staging'?)" in output
+
+
+def test_check_knows_the_pipelines_that_may_be_disabled(project: Project) -> None:
+    project.mlflow_yml("tracking: {disable_tracking: {pipelines: [__defualt__]}}")
+    done = kedro(project.path, "check")
+    assert done.returncode == 1
+    output = " ".join(done.stdout.split())
+    assert "local/mlflow.yml: tracking.disable_tracking.pipelines names" in output
+    assert "did you mean '__default__'?" in output
+
+
+def test_check_follows_kedro_env(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KEDRO_ENV", "staging")
+    done = kedro(project.path, "check", "--format", "json")
+    assert json.loads(done.stdout)[0]["environment"] == "staging"
+
+
+def test_json_stands_alone_on_stdout(project: Project) -> None:
+    settings = project.path / "src/tracked/settings.py"
+    settings.write_text(
+        settings.read_text()
+        + "\nclass Talkative:\n"
+        + "    from kedro.framework.hooks import hook_impl\n"
+        + "    @hook_impl\n"
+        + "    def after_context_created(self, context):\n"
+        + "        import logging; logging.getLogger('tracked').warning('by the way')\n"
+        + "HOOKS = (*HOOKS, Talkative())\n"
+    )
+    done = kedro(project.path, "check", "--format", "json")
+    assert json.loads(done.stdout)[0]["ok"]
+    assert "by the way" in done.stderr
+
+
+def test_check_creates_nothing(project: Project) -> None:
+    project.write("conf/local/mlflow.yml", "server: {mlflow_tracking_uri: other}")
+    assert kedro(project.path, "check").returncode == 0
+    assert not (project.path / "other").exists()
+
+
+def test_ui_takes_the_first_free_port_from_5000() -> None:
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("localhost", free_port("localhost")))
+        taken.listen()
+        occupied = taken.getsockname()[1]
+        assert occupied >= 5000
+        assert free_port("localhost") > occupied
+
+
+def test_ui_says_that_a_port_is_taken(project: Project) -> None:
+    with socket.socket() as taken:
+        taken.bind(("localhost", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = kedro(project.path, "ui", "--port", str(port))
+    assert done.returncode == 1
+    assert f"Port {port} on localhost is taken" in done.stderr
+
+
+def test_ui_exits_with_the_code_of_the_server(project: Project) -> None:
+    project.mlflow_yml("server: {mlflow_tracking_uri: 'mssql://127.0.0.1:9/no'}")
+    done = kedro(project.path, "ui")
+    assert done.returncode == 1
+    assert "Error initializing backend store" in done.stdout + done.stderr

@@ -1,0 +1,174 @@
+"""``kedro mlflow runs`` lists what is there, briefly, and creates nothing."""
+
+import json
+import re
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import mlflow
+import pytest
+from kedro.framework.startup import bootstrap_project
+from kedro.pipeline import Pipeline, node
+from tracking.commands.runs import LatestRun, LatestRuns, latest_runs
+from tracking.commands.tables import print_runs
+
+from tests.recorder import recorder
+from tests.tracking import nodes
+from tests.tracking.conftest import Project, kedro
+
+
+def log(client: mlflow.MlflowClient, name: str, status: str, **metrics: float) -> str:
+    """Put a run into the project's experiment, without Kedro."""
+    experiment = client.get_experiment_by_name("tracked")
+    id_ = (
+        experiment.experiment_id if experiment else client.create_experiment("tracked")
+    )
+    run_id = client.create_run(id_, run_name=name).info.run_id
+    for key, value in metrics.items():
+        client.log_metric(run_id, key, value)
+    if status != "RUNNING":
+        client.set_terminated(run_id, status)
+    return run_id
+
+
+def test_runs_are_listed_newest_first(project: Project) -> None:
+    project.write("conf/base/parameters.yml", {"a": 1})
+    log(project.client, "first", "KILLED", accuracy=0.5, loss=1)
+    metric = Pipeline([node(nodes.log_in_node, "params:a", None, name="one")])
+    project.run({"training": metric}, pipeline_names=["training"])
+    log(project.client, "third", "RUNNING", accuracy=float("nan"))
+
+    done = kedro(project.path, "runs")
+    assert done.returncode == 0, done.stderr
+    assert "Experiment 'tracked' at mlruns/mlflow.db" in done.stdout
+    lines = done.stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    third, training, first = (line.split() for line in lines[-3:])
+    assert (third[0], third[-1]) == ("RUNNING", "nan")
+    assert training[0] == "FINISHED"
+    assert training[-3:] == ["training", "training", "1"]
+    assert first[0] == "KILLED"
+
+    done = kedro(project.path, "runs", "--format", "json", "--limit", "2")
+    newest, older = json.loads(done.stdout)
+    assert (newest["name"], newest["ended"], newest["metrics"]) == (
+        "third",
+        None,
+        {"accuracy": None},
+    )
+    assert (older["pipeline"], older["metrics"]) == ("training", {"fluent_1": 1.0})
+    (run,) = [r for r in project.runs() if r.info.run_name == "training"]
+    assert (older["run_id"], older["experiment_id"], older["tracking_uri"]) == (
+        run.info.run_id,
+        run.info.experiment_id,
+        project.store,
+    )
+    started = datetime.fromisoformat(older["started"])
+    assert started.timestamp() * 1000 == pytest.approx(run.info.start_time)
+    assert older["seconds"] >= 0
+
+
+def test_metrics_are_chosen_and_a_wrong_one_is_a_sentence(project: Project) -> None:
+    log(project.client, "first", "FINISHED", accuracy=0.25, loss=12345.678)
+    done = kedro(project.path, "runs", "--metric", "loss", "--metric", "accuracy")
+    assert re.search(r"loss +accuracy\n", done.stdout)
+    assert re.search(r"1\.235e\+04 +0\.25\n", done.stdout)
+    done = kedro(project.path, "runs", "--metric", "acuracy", "--format", "json")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "has the metric 'acuracy' (did you mean 'accuracy'?)" in done.stderr
+
+
+def test_store_that_is_not_there_is_said_and_not_made(project: Project) -> None:
+    project.write("conf/qa/mlflow.yml", "server: {mlflow_tracking_uri: other}")
+    done = kedro(project.path, "runs", "--env", "qa")
+    assert (done.returncode, done.stderr.count("INFO")) == (0, 0)
+    assert "the first one creates other/mlflow.db" in done.stdout
+    assert not (project.path / "other").exists()
+
+
+def test_experiment_without_runs_and_a_deleted_one_are_sentences(
+    project: Project,
+) -> None:
+    bootstrap_project(project.path)
+    id_ = project.client.create_experiment("tracked")
+    empty = latest_runs(project.path, "local", 10)
+    assert empty.message == (
+        "No runs yet in the experiment 'tracked' at mlruns/mlflow.db."
+    )
+    assert (empty.metrics(["any"]), empty.as_dicts([])) == (["any"], [])
+    project.client.delete_experiment(id_)
+    assert latest_runs(project.path, "local", 10).message == (
+        "No runs: the experiment 'tracked' at mlruns/mlflow.db is deleted."
+    )
+
+
+def test_two_requests_and_no_experiment_is_made(project: Project, server: str) -> None:
+    with recorder(server) as seen:
+        project.mlflow_yml(
+            f"server: {{mlflow_tracking_uri: '{seen.uri}'}}\n"
+            "tracking: {experiment: {name: nobody's}}"
+        )
+        done = kedro(project.path, "runs")
+        assert f"{seen.uri} does not have the experiment 'nobody's'" in done.stdout
+        assert (done.returncode, seen.counts.total()) == (0, 1), seen.counts
+
+        project.mlflow_yml(f"server: {{mlflow_tracking_uri: '{seen.uri}'}}")
+        run_id = log(mlflow.MlflowClient(server), "there", "FAILED", loss=1)
+        seen.counts.clear()
+        done = kedro(project.path, "runs", "--format", "json", "--limit", "1")
+        (run,) = json.loads(done.stdout)
+        assert seen.counts.total() == 2, seen.counts
+        assert run["run_id"] == run_id
+        assert run["url"].startswith(f"{seen.uri}/#/experiments/")
+
+
+def test_server_that_is_away_is_a_sentence(project: Project) -> None:
+    project.mlflow_yml("server: {mlflow_tracking_uri: 'http://127.0.0.1:9'}")
+    done = kedro(project.path, "runs")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "http://127.0.0.1:9 does not answer" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def latest(**metrics: float) -> LatestRuns:
+    now = datetime.now(timezone.utc)
+    run = LatestRun(
+        run_id="0" * 32,
+        name="training",
+        status="FINISHED",
+        pipeline="training",
+        started=now - timedelta(minutes=5),
+        ended=now - timedelta(minutes=3),
+        metrics=metrics,
+        url=None,
+    )
+    return LatestRuns("tracked", "1", "sqlite:////there/mlflow.db", [run])
+
+
+@pytest.mark.parametrize(("width", "shown"), [(60, 1), (80, 3), (200, 9)])
+def test_as_many_metrics_as_fit(
+    width: int,
+    shown: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    print_runs(latest(**{f"metric_{n}": n for n in range(9)}), [], Path("/"))
+    table, _, hidden = capsys.readouterr().out.partition("--metric NAME shows another:")
+    names = [f"metric_{n}" for n in range(9)]
+    assert re.findall(r"metric_\d", table) == names[:shown]
+    assert re.findall(r"metric_\d", hidden) == names[shown:]
+    assert max(map(len, table.splitlines())) <= width
+    assert "5 min ago" in table
+    assert "2 min 0 s" in table
+
+
+def test_metrics_that_are_wanted_are_shown_whole(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    metrics = {f"a_long_name_of_metric_{n}": n + 0.25 for n in range(3)}
+    print_runs(latest(**metrics), list(metrics), Path("/"))
+    table = capsys.readouterr().out
+    assert all(name in table for name in metrics)
+    assert re.search(r"0\.25 +1\.25 +2\.25", table)

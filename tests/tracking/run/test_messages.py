@@ -1,0 +1,141 @@
+"""What a run says in the terminal: little, and where to look."""
+
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import mlflow
+import pytest
+from click import ClickException
+from kedro.framework.startup import bootstrap_project
+from kedro.pipeline import Pipeline, node
+from tracking.server.availability import one_warning
+
+from tests.tracking import nodes
+from tests.tracking.conftest import Project
+
+ONE = Pipeline([node(nodes.one, "params:a", "done", name="one")])
+FAILS = Pipeline([node(nodes.fail, "params:a", None, name="fail")])
+
+
+@pytest.fixture(autouse=True)
+def parameters(project: Project) -> None:
+    project.write("conf/base/parameters.yml", {"a": 1})
+    bootstrap_project(project.path)  # takes away caplog's handler, the first time
+
+
+def said(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What the tracking module has logged at info level."""
+    ours = [r for r in caplog.records if r.name.startswith("tracked.")]
+    assert {record.levelno for record in ours} <= {logging.INFO}
+    return [record.getMessage() for record in ours]
+
+
+def test_run_says_a_line_at_its_start_and_one_at_its_end(
+    project: Project, caplog: pytest.LogCaptureFixture
+) -> None:
+    project.run(ONE)
+    start, end = said(caplog)
+    assert start == (
+        "MLflow run '__default__' in the experiment 'tracked' at mlruns/mlflow.db"
+    )
+    assert end.startswith("MLflow run '__default__' FINISHED after ")
+    assert end.endswith(" s; 'kedro mlflow ui' shows it")
+
+
+def test_run_of_somebody_else_and_one_that_goes_on_are_told_apart(
+    project: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", project.store)
+    with mlflow.start_run(run_name="theirs", experiment_id="0") as run:
+        project.run(ONE)
+    assert said(caplog) == [
+        "MLflow run 'theirs' is under way already and takes this one in"
+    ]
+    caplog.clear()
+    project.mlflow_yml(f"tracking: {{run: {{id: {run.info.run_id}}}}}")
+    project.run(ONE)
+    assert said(caplog)[0] == "MLflow run 'theirs' goes on at mlruns/mlflow.db"
+
+
+def test_failed_run_says_so_and_names_the_environment_of_its_pages(
+    project: Project, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(ZeroDivisionError):
+        project.run(FAILS, env="staging")
+    _, end = said(caplog)
+    assert end.startswith("MLflow run '__default__' FAILED after ")
+    assert end.endswith("; 'kedro mlflow ui --env staging' shows it")
+
+
+def test_page_of_a_run_stands_whole_in_a_line_and_brackets_stay(
+    project: Project,
+    server: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Kedro's handler breaks lines at the terminal's width, and reads markup."""
+    project.mlflow_yml(
+        f"server: {{mlflow_tracking_uri: '{server}'}}\n"
+        "tracking: {run: {name: 'a [/b] c'}}"
+    )
+    project.run(ONE)
+    run = project.runs(server)[-1]
+    said, page = capsys.readouterr().out.strip().rsplit("\n", 1)
+    assert page == (
+        f"{server}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+    )
+    assert "MLflow run 'a [/b] c' FINISHED after" in " ".join(said.split())
+
+    monkeypatch.setenv("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    project.run(ONE)
+    assert server + "/#" not in capsys.readouterr().out
+
+
+def test_many_tries_are_told_in_one_sentence(
+    project: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
+    project.mlflow_yml("server: {mlflow_tracking_uri: 'http://127.0.0.1:9'}")
+    with pytest.raises(ClickException, match="127.0.0.1:9 does not answer"):
+        project.run(ONE)
+    (warning,) = [r for r in caplog.records if r.name.startswith("urllib3")]
+    assert "http://127.0.0.1:9 does not answer; trying again" in warning.getMessage()
+
+
+def test_tries_of_other_requests_are_left_alone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    logger = logging.getLogger("urllib3.connectionpool")
+    with one_warning("http://there"):
+        logger.warning("Retrying (%r) after %r: %s", 1, 2, "/somewhere/else")
+    assert caplog.messages == ["Retrying (1) after 2: /somewhere/else"]
+
+
+def test_terminal_shows_progress_of_nodes_and_no_noise(project: Project) -> None:
+    registry = project.path / "src/tracked/pipeline_registry.py"
+    registry.write_text(
+        "from kedro.pipeline import Pipeline, node\n"
+        "def register_pipelines():\n"
+        "    one = node(lambda a: a, 'params:a', 'x', name='one')\n"
+        "    return {'__default__': Pipeline([one])}\n"
+    )
+    done = subprocess.run(
+        [Path(sys.executable).parent / "kedro", "run"],
+        cwd=project.path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    output = done.stdout + done.stderr
+    for line in ("Running node: one", "Completed 1 out of 1", "FINISHED after"):
+        assert line in output
+    assert output.count("Loading data from params:a") == 1, "only the node's"
+    for noise in ("as logging configuration", "typed parameter", "alembic"):
+        assert noise not in output

@@ -1,0 +1,121 @@
+"""A run's tags say where it came from, and replay it."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from kedro.pipeline import Pipeline, node
+from mlflow.entities import Run
+from tracking.run.tags import kedro_command
+
+from tests.tracking.conftest import Project
+
+REGISTRY = """
+from kedro.pipeline import Pipeline, node
+
+def same(x):
+    return x
+
+def register_pipelines():
+    first = Pipeline([
+        node(same, "params:a", "x", name="first", tags=["quick"]),
+        node(same, "x", "y", name="second-node", tags=["quick", "two-words"]),
+    ])
+    other = Pipeline([
+        node(same, "params:text", "z", tags=["quick"]),
+        node(same, "z", None, name="last"),
+    ])
+    return {"one": first, "other": other, "__default__": first + other}
+"""
+
+
+def run_in_shell(project: Project, command: str) -> tuple[list[str], Run]:
+    bin_folder = Path(sys.executable).parent
+    done = subprocess.run(
+        f"PATH={bin_folder}:$PATH COLUMNS=400 {command}",
+        cwd=project.path,
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    names = re.findall(r"Completed node: (.*?)\s*\n", done.stdout + done.stderr)
+    return names, project.runs()[-1]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "",
+        "--pipelines one,other --runner ThreadRunner",
+        "--nodes first,second-node",
+        "--tags two-words",
+        "--from-nodes second-node --pipelines one --to-nodes second-node",
+        "--to-outputs x --env staging",
+        '--params "a=2.5,text=\'it is \\"quoted\\" 100% & $HOME\',nested.deep=null"',
+        "--params \"text='2024',a=true\"",
+    ],
+)
+def test_kedro_command_replays_the_run(project: Project, options: str) -> None:
+    project.write("src/tracked/pipeline_registry.py", REGISTRY)
+    project.write("conf/base/parameters.yml", {"a": 1, "text": "words"})
+    if "two-words" in options or "from-nodes" in options:
+        project.write(
+            "conf/base/catalog.yml",
+            {"x": {"type": "json.JSONDataset", "filepath": "data/x.json"}},
+        )
+        project.write("data/x.json", "1")
+    nodes, run = run_in_shell(project, f"kedro run {options}")
+    again, replay = run_in_shell(project, run.data.tags["kedro_command"])
+    assert nodes
+    assert sorted(again) == sorted(nodes)
+    assert replay.info.run_id != run.info.run_id
+    assert replay.data.params == run.data.params
+    assert replay.data.tags["kedro_command"] == run.data.tags["kedro_command"]
+
+
+def test_secrets_stay_out_of_the_command() -> None:
+    run_params = {"runtime_params": {"db": {"password": "hunter2", "host": "h"}}}
+    command = kedro_command(run_params, ["*password*"])
+    assert "hunter2" not in command
+    assert "db.host=h" in command
+
+
+def test_commit_and_dirty_tree_are_tags(project: Project) -> None:
+    project.write("src/tracked/pipeline_registry.py", REGISTRY)
+    project.write("conf/base/parameters.yml", {"a": 1, "text": "words"})
+    identity = ["-c", "user.name=t", "-c", "user.email=t@example.com"]
+    for words in (["init", "-q"], ["add", "."], [*identity, "commit", "-qm", "x"]):
+        subprocess.run(["git", *words], cwd=project.path, check=True)
+    _, run = run_in_shell(project, "kedro run --pipelines one")
+    assert re.fullmatch("[0-9a-f]{40}", run.data.tags["git.commit"])
+    assert run.data.tags["git.dirty"] == "false"
+    project.write("new.txt", "x")
+    _, run = run_in_shell(project, "kedro run --pipelines one")
+    assert run.data.tags["git.dirty"] == "true"
+
+
+def test_tags_say_which_template_ran_and_what_the_project_has_edited(
+    project: Project,
+) -> None:
+    project.write(".copier-answers.yml", "_commit: v0.3.0\n_src_path: gh:us/template\n")
+    pipeline = Pipeline([node(lambda: 1, None, "x", name="one")])
+    project.run(pipeline)
+    untouched = project.only_run().data.tags
+    assert untouched["template.version"] == "v0.3.0"
+    assert "template.edited" not in untouched
+    # The package as this process has imported it, maybe from an earlier test's project.
+    tracking = Path(str(sys.modules["tracked.tracking"].__file__)).parent
+    mine, auth = tracking / "mine.py", tracking / "auth.py"
+    text = auth.read_text()
+    try:
+        mine.write_text("")
+        auth.write_text("# ours\n" + text)
+        project.run(pipeline)
+    finally:
+        mine.unlink()
+        auth.write_text(text)
+    assert project.runs()[-1].data.tags["template.edited"] == "auth.py, mine.py"
