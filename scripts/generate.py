@@ -19,7 +19,7 @@ sys.path.insert(0, str(TRACKING.parent))
 
 def schema() -> str:
     """Give the schema of ``mlflow.yml``, from its models."""
-    from tracking.config.options import json_schema
+    from tracking.config.rendering import json_schema
 
     return json.dumps(json_schema(), indent=2) + "\n"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tracking.config.options import documented_yaml, environment_yaml, json_schema
+from tracking.config.rendering import documented_yaml, environment_yaml, json_schema
 
 from scripts import generate as generated
 from tests.conftest import Render

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 from tracking.commands.cli import mlflow_commands
 from tracking.commands.ui import free_port
-from tracking.config.options import documented_yaml
+from tracking.config.rendering import documented_yaml
 
 from tests.tracking.conftest import Project, kedro
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 from kedro.config import OmegaConfigLoader
-from tracking.config.options import KedroMlflowConfig, load_config
+from tracking.config.loading import load_config
+from tracking.config.options import KedroMlflowConfig
 from tracking.errors import TrackingError
 
 

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from kedro.config import OmegaConfigLoader
 from tracking.errors import TrackingError
-from tracking.server.credentials import Loan, credential_variables
+from tracking.server.credentials import credential_variables
+from tracking.server.process_environment import Loan
 
 LOADER = OmegaConfigLoader("conf")
 

@@ -25,7 +25,7 @@ class MlflowHook:
 
     @hook_impl
     def after_context_created(self, context: "KedroContext") -> None:
-        from .config.options import load_config
+        from .config.loading import load_config
         from .notebook import follow, is_loading
 
         context.mlflow = load_config(context.config_loader)  # type: ignore[attr-defined]

@@ -83,7 +83,7 @@ class Notebook:
         A login that cannot be made is said in the log: an exception in the middle of
         ``import mlflow`` would leave half of it.
         """
-        from .config.options import environment
+        from .config.loading import environment
         from .errors import TrackingError
         from .server.local_store import create_local_store
 
@@ -260,7 +260,7 @@ def _current() -> Notebook | None:
 
 
 def _place(context: "KedroContext") -> tuple[Any, ...]:
-    from .config.options import environment
+    from .config.loading import environment
 
     options = context.mlflow.server  # type: ignore[attr-defined]
     env = environment(context.config_loader)

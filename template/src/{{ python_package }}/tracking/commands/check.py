@@ -7,7 +7,7 @@ import yaml
 from kedro.framework.context import KedroContext
 from kedro.framework.project import pipelines
 
-from ..config.options import mlflow_files, where
+from ..config.loading import mlflow_files, where
 from ..errors import TrackingError, did_you_mean
 from ..run.experiment import experiment_name
 from ..server.connection import Server

@@ -42,7 +42,7 @@ def init(metadata: ProjectMetadata, env: str | None, force: bool) -> None:
     For base it holds every key with its default; for any other environment what is to
     differ there.
     """
-    from ..config.options import documented_yaml, environment_yaml
+    from ..config.rendering import documented_yaml, environment_yaml
     from ..errors import TrackingError
 
     env = _environment(env)

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from kedro.framework.context import KedroContext
 
-from ..config.options import ExperimentOptions, where
+from ..config.loading import where
+from ..config.options import ExperimentOptions
 from ..errors import TrackingError
 from ..server.uris import anchor, without_password
 

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from kedro.framework.context import KedroContext
 
-from ..config.options import KedroMlflowConfig, TrackingOptions, environment, where
+from ..config.loading import environment, where
+from ..config.options import KedroMlflowConfig, TrackingOptions
 from ..errors import TrackingError
 from ..server.availability import SECONDS, impatient, is_gone
 from ..server.connection import Server
-from ..server.credentials import Loan
 from ..server.local_store import create_local_store
+from ..server.process_environment import Loan
 from .experiment import experiment_id, experiment_name
 from .messages import NO_URL, say_ended, say_joined, say_started, say_status_is_lost
 from .metric_queue import PendingMetrics

@@ -15,7 +15,7 @@ from kedro.framework.context import KedroContext
 
 from ..notebook import aside, is_lent_to_notebook
 from ..server.connection import Server, fluent_uri
-from ..server.credentials import Loan
+from ..server.process_environment import Loan
 
 _logger = logging.getLogger(__name__)
 

@@ -21,7 +21,8 @@ from mlflow.tracking.request_header.abstract_request_header_provider import (
 from requests import PreparedRequest
 from requests.auth import AuthBase
 
-from ..config.options import RequestHeaderProviderOptions, where
+from ..config.loading import where
+from ..config.options import RequestHeaderProviderOptions
 from ..errors import TrackingError, did_you_mean
 
 _NAME = "kedro"

@@ -5,7 +5,7 @@ import os
 from contextlib import AbstractContextManager
 
 from ..terminal.log_filters import only
-from .credentials import Loan
+from .process_environment import Loan
 
 SECONDS = 5
 

@@ -11,11 +11,14 @@ from urllib.parse import urlsplit
 
 from kedro.framework.context import KedroContext
 
-from ..config.options import ServerOptions, environment, where
+from ..config.loading import environment, where
+from ..config.options import ServerOptions
 from ..errors import TrackingError
 from ..notebook import aside
+from . import uris
 from .availability import SECONDS, impatient, one_warning
-from .credentials import Loan, credential_variables
+from .credentials import credential_variables
+from .process_environment import Loan
 
 if TYPE_CHECKING:
     from mlflow.entities import RunInfo

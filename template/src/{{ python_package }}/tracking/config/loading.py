@@ -1,0 +1,129 @@
+"""Read ``mlflow.yml``; what is wrong with it, in sentences."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from kedro.config import AbstractConfigLoader, MissingConfigException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import ValidationError
+
+from ..errors import TrackingError, did_you_mean
+from .options import KedroMlflowConfig
+from .resolvers import RESOLVERS, mlflow_resolvers
+
+PATTERNS = ["mlflow*", "mlflow*/**", "**/mlflow*"]
+
+_PROBLEMS = {  # by the beginning of pydantic's name for an error
+    "bool": "should be true or false",
+    "dict": "should be a mapping",
+    "int": "should be a whole number",
+    "list": "should be a list",
+    "model": "should be a mapping",
+    "string": "should be text",
+}
+
+
+def load_config(config_loader: AbstractConfigLoader) -> KedroMlflowConfig:
+    """Read ``mlflow.yml`` as the config loader merges it; no file means all defaults.
+
+    Raises:
+        TrackingError: one sentence for each key that is wrong, all of them at once.
+    """
+    if hasattr(config_loader, "config_patterns"):
+        config_loader.config_patterns.setdefault("mlflow", PATTERNS)
+    try:
+        with mlflow_resolvers():
+            content = config_loader["mlflow"]
+    except MissingConfigException:
+        content = {}
+    except yaml.YAMLError:
+        raise TrackingError(_unreadable(config_loader)) from None
+    except OmegaConfBaseException as error:
+        raise TrackingError(_unresolved(error, config_loader)) from None
+    try:
+        return KedroMlflowConfig.model_validate(content)
+    except ValidationError as invalid:
+        problems = [_sentence(e, config_loader) for e in invalid.errors()]
+    raise TrackingError("\n".join(problems))
+
+
+def environment(config_loader: AbstractConfigLoader) -> str:
+    """Give the Kedro environment, which Kedro calls None for the default."""
+    return config_loader.env or getattr(config_loader, "default_run_env", "") or "base"
+
+
+def where(key: str, config_loader: AbstractConfigLoader) -> str:
+    """Name the file that sets a key, and the key, as errors begin.
+
+    The environment's file wins over base's, as in the merge; a key that no file sets
+    is simply of ``mlflow.yml``.
+    """
+    for name, file in mlflow_files(config_loader):
+        if _sets(yaml.safe_load(file.read_text("utf-8")), key.split(".")):
+            return f"{name}: {key}"
+    return f"mlflow.yml: {key}"
+
+
+def mlflow_files(config_loader: AbstractConfigLoader) -> Iterator[tuple[str, Path]]:
+    """Yield the files of ``mlflow.yml`` with their names for people, the winner first."""
+    source = Path(str(config_loader.conf_source))
+    for env in (environment(config_loader), getattr(config_loader, "base_env", "")):
+        for file in sorted((source / env).glob("**/mlflow*.y*ml")) if env else ():
+            yield f"{source.name}/{file.relative_to(source).as_posix()}", file
+
+
+def _unreadable(config_loader: AbstractConfigLoader) -> str:
+    for name, file in mlflow_files(config_loader):
+        try:
+            OmegaConf.load(file)
+        except yaml.MarkedYAMLError as error:
+            line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+            return f"{name}{line} is no valid YAML: {error.problem}."
+    return "mlflow.yml is no valid YAML."
+
+
+def _unresolved(error: Any, config_loader: AbstractConfigLoader) -> str:
+    found_at = where(str(error.full_key), config_loader)
+    problem = str(error).splitlines()[0].rstrip(".")
+    if bare := re.search(r"Interpolation key '([\w.]+)' not found", problem):
+        hint = f". A resolver ends in a colon: ${{{bare[1]}:}}"
+    elif unknown := re.search(r"interpolation type ([\w.]+)", problem):
+        hint = did_you_mean(unknown[1], RESOLVERS)
+    else:
+        hint = "."
+    return f"{found_at} cannot be resolved: {problem}{hint}"
+
+
+def _sets(content: Any, path: list[str]) -> bool:
+    for part in path:
+        if not isinstance(content, Mapping) or part not in content:
+            return False
+        content = content[part]
+    return True
+
+
+def _sentence(error: Any, config_loader: AbstractConfigLoader) -> str:
+    path = [str(part) for part in error["loc"]]
+    found_at = where(".".join(path), config_loader)
+    if error["type"] == "extra_forbidden":
+        keys = list(_fields_at(path[:-1]))
+        hint = did_you_mean(path[-1], keys) or f"; use {', '.join(keys)}"
+        return f"{found_at} is not a key of mlflow.yml{hint}."
+    message = error["msg"].replace("Input should", "should")
+    problem = _PROBLEMS.get(error["type"].partition("_")[0], message)
+    return f"{found_at} {problem}, found {_shown(error['input'])}."
+
+
+def _shown(value: Any) -> str:
+    return "a mapping" if isinstance(value, Mapping) else repr(value)
+
+
+def _fields_at(path: list[str]) -> Mapping[str, Any]:
+    model: Any = KedroMlflowConfig
+    for part in path:
+        model = model.model_fields[part].annotation
+    return model.model_fields

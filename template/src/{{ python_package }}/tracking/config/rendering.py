@@ -1,0 +1,71 @@
+"""``mlflow.yml`` as the template renders it, and its JSON schema."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+from pydantic import BaseModel
+
+from .options import KedroMlflowConfig
+
+
+def json_schema() -> dict[str, Any]:
+    """Give the JSON schema of ``mlflow.yml``, in which any value may be a ``${…}``."""
+    schema = KedroMlflowConfig.model_json_schema()
+    for section in (schema, *schema["$defs"].values()):
+        for key, field in section["properties"].items():
+            section["properties"][key] = _or_resolver(field)
+    return {"$schema": "http://json-schema.org/draft-07/schema#", **schema}
+
+
+def _or_resolver(field: dict[str, Any]) -> dict[str, Any]:
+    about = ("description", "default", "examples", "title")
+    texts = {k: field[k] for k in about if k in field}
+    kind = {k: v for k, v in field.items() if k not in about}
+    kinds = kind.get("anyOf", [kind])
+    null = [] if {"type": "null"} in kinds else [{"type": "null"}]
+    resolver = {"type": "string", "pattern": r"^\$\{.*\}$"}
+    return {**texts, "anyOf": [*kinds, *null, resolver]}
+
+
+def environment_yaml(env: str, tracking_uri: str | None = None) -> str:
+    """Give the ``mlflow.yml`` of an environment, which says only where its runs go.
+
+    Without a tracking URI it says nothing: a null there would hide what base says.
+    """
+    head = (
+        "# yaml-language-server: $schema=../mlflow.schema.json\n"
+        f"# What differs from conf/base/mlflow.yml with: kedro run --env {env}\n\n"
+    )
+    if tracking_uri is None:
+        return head + "# server:\n#   mlflow_tracking_uri: https://mlflow.example.com\n"
+    return head + f"server:\n\n  mlflow_tracking_uri: {tracking_uri}\n"
+
+
+def documented_yaml() -> str:
+    """Give ``mlflow.yml`` with every key, its meaning in a comment and its default.
+
+    Only the first paragraph of a description is its comment. The rest is for the schema
+    and the reference: a comment that changes meets edits of its key in an update.
+    """
+    head = (
+        "# yaml-language-server: $schema=../mlflow.schema.json\n"
+        "# Every key of mlflow.yml with its default. An environment's own mlflow.yml\n"
+        "# holds only what differs there.\n"
+    )
+    return head + "".join(_lines(KedroMlflowConfig, ""))
+
+
+def _lines(model: type[BaseModel], indent: str) -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        yield "\n"
+        about = (field.description or "").partition("\n\n")[0]
+        for line in about.splitlines():
+            yield f"{indent}# {line.strip()}\n"
+        default = field.default
+        if isinstance(default, BaseModel):
+            yield f"{indent}{name}:\n"
+            yield from _lines(type(default), indent + "  ")
+        else:
+            text = yaml.safe_dump(default, default_flow_style=True).split("\n...")[0]
+            yield f"{indent}{name}: {text.strip()}\n"
