@@ -36,7 +36,7 @@ class Reader:
     def __exit__(self, *_: object) -> None:
         self._open.close()
 
-    def follow(self, word: str = "") -> Iterator[str]:
+    def activate(self, word: str = "") -> Iterator[str]:
         """Do what each block with a word says, and give its text when it is done."""
         for language, block in self._blocks:
             if word not in block:

@@ -16,7 +16,7 @@ from tests.e2e.reader import Reader
 def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     """Somebody at the end of the tutorial, with MLflow's pages still open."""
     with Reader("docs/tutorial.md", tmp_path_factory.mktemp("tutorial")) as reader:
-        assert len(list(reader.follow())) > 5
+        assert len(list(reader.activate())) > 5
         yield reader
 
 

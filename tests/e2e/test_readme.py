@@ -14,7 +14,7 @@ from tests.e2e.reader import Reader
 @pytest.mark.parametrize("installer", ["uv sync", "pip install -e"])
 def test_project_is_started_run_and_shown(tmp_path: Path, installer: str) -> None:
     with Reader("README.md", tmp_path) as reader:
-        assert len(list(reader.follow(installer))) == 1
+        assert len(list(reader.activate(installer))) == 1
         assert reader.project == tmp_path / "my-project"
         (run,) = runs(reader.project)
         assert (run.info.status, len(run.data.metrics)) == ("FINISHED", 4)

@@ -8,7 +8,7 @@ from click import ClickException
 from kedro.pipeline import Pipeline, node
 from mlflow.entities import Metric
 from tracking.errors import TrackingError
-from tracking.run.metric_queue import PendingMetrics
+from tracking.run.metric_queue import MetricQueue
 
 from tests.tracking import nodes
 from tests.tracking.conftest import Project
@@ -27,7 +27,7 @@ def test_order_of_points_is_kept(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", project.store)
     run_id = project.client.create_run("0").info.run_id
-    pending = PendingMetrics(run_id)
+    pending = MetricQueue(run_id)
     for step in range(1005):
         pending.add([Metric("loss", float(step), 1, step)])
         if step % 100 == 0:
@@ -89,7 +89,7 @@ def test_after_a_loss_the_server_is_asked_no_more(
         raise ConnectionError("gone")
 
     monkeypatch.setattr(mlflow.MlflowClient, "log_batch", broken)
-    pending = PendingMetrics("0" * 32)
+    pending = MetricQueue("0" * 32)
     pending.add([Metric("early", 1.0, 1, 0)])
     pending.send()
     while not calls:
@@ -104,7 +104,7 @@ def test_client_that_cannot_be_made_is_a_loss_like_any_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "no-such-scheme://")
-    pending = PendingMetrics("0" * 32)
+    pending = MetricQueue("0" * 32)
     pending.add([Metric("early", 1.0, 1, 0)])
     with pytest.raises(TrackingError, match="'early'"):
         pending.flush(timeout=20)
@@ -117,7 +117,7 @@ def test_flush_does_not_wait_for_longer_than_it_is_told(
     monkeypatch.setattr(
         mlflow.MlflowClient, "log_batch", lambda *_, **__: time.sleep(5)
     )
-    pending = PendingMetrics("0" * 32)
+    pending = MetricQueue("0" * 32)
     pending.add([Metric("stuck", 1.0, 1, 0)])
     start = time.monotonic()
     with pytest.raises(TrackingError, match="does not answer in time"):

@@ -16,7 +16,7 @@ from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 from tracking.config.options import RequestHeaderProviderOptions, ServerOptions
 from tracking.errors import TrackingError
-from tracking.server.connection import Server
+from tracking.server.connection import Connection
 
 from tests.tracking.conftest import Project
 
@@ -105,45 +105,45 @@ def context(project: Project) -> Any:
 
 def reach(
     context: Any, uri: str, kind: str, registry: str | None = None, **more: Any
-) -> Server:
+) -> Connection:
     provider = RequestHeaderProviderOptions(type=f"{HERE}.{kind}", **more)
     options = ServerOptions(
         mlflow_tracking_uri=uri,
         mlflow_registry_uri=registry,
         request_header_provider=provider,
     )
-    return Server(options, context)
+    return Connection(options, context)
 
 
 def test_second_context_replaces_the_header_provider(context: Any, host: Host) -> None:
     first = reach(context, host.uri, "Header", init_kwargs={"value": 1})
     second = reach(context, host.uri, "Header", init_kwargs={"value": 2})
     assert host.asked_by_mlflow() == ["Bearer 2"]
-    second.give_back()
-    first.give_back()
+    second.close()
+    first.close()
 
 
 def test_first_run_to_end_leaves_the_other_its_login(context: Any, host: Host) -> None:
     first = reach(context, host.uri, "Header", init_kwargs={"value": 1})
     second = reach(context, host.uri, "Header", init_kwargs={"value": 2})
-    first.give_back()
+    first.close()
     assert host.asked_by_mlflow()[-1] == "Bearer 2"
     third = reach(context, host.uri, "Header", init_kwargs={"value": 3})
-    third.give_back()
+    third.close()
     assert host.asked_by_mlflow()[-1] == "Bearer 2"
-    second.give_back()
+    second.close()
 
 
 def test_another_class_replaces_it_too(context: Any, host: Host) -> None:
     first = reach(context, host.uri, "Header")
     second = reach(context, host.uri, "Nothing")
     assert host.asked_by_mlflow() == [None]
-    second.give_back()
-    first.give_back()
+    second.close()
+    first.close()
 
 
 def test_login_is_gone_with_its_run(context: Any, host: Host) -> None:
-    reach(context, host.uri, "Header").give_back()
+    reach(context, host.uri, "Header").close()
     assert host.asked_by_mlflow() == [None]
     assert "MLFLOW_TRACKING_AUTH" not in os.environ
 
@@ -156,7 +156,7 @@ def test_init_kwargs_of_any_type_and_the_context_arrive(
     server = reach(context, host.uri, "Header", pass_context=True, init_kwargs=kwargs)
     assert host.asked_by_mlflow() == [f"Bearer {value}"]
     assert host.listener.heard[0]["X-Env"] == "qa"
-    server.give_back()
+    server.close()
 
 
 def test_worker_builds_its_own_with_a_context_of_its_own(
@@ -170,7 +170,7 @@ def test_worker_builds_its_own_with_a_context_of_its_own(
     assert host.asked_by_mlflow() == ["Bearer x"]
     assert host.listener.heard[0]["X-Env"] == "qa"
     travelled.unregister()
-    server.give_back()
+    server.close()
 
 
 @pytest.mark.parametrize("uri", ["sqlite:///here.db", "https://mlflow.example.com"])
@@ -190,14 +190,14 @@ def test_bad_class_is_named_with_its_key(
     with pytest.raises(
         TrackingError, match=f"server.request_header_provider.*{sentence}"
     ):
-        Server(options, context)
+        Connection(options, context)
     assert "MLFLOW_TRACKING_AUTH" not in os.environ
 
 
 def test_local_store_asks_for_no_login(context: Any) -> None:
     server = reach(context, "mlruns", "Failing")
     assert server.login is None
-    server.give_back()
+    server.close()
 
 
 def test_request_without_its_header_is_never_sent(context: Any, host: Host) -> None:
@@ -207,7 +207,7 @@ def test_request_without_its_header_is_never_sent(context: Any, host: Host) -> N
     ):
         host.asked_by_mlflow()
     assert host.listener.heard == []
-    server.give_back()
+    server.close()
 
 
 @pytest.mark.parametrize("value", ["hunter2\n", "hun\nter2", ""])
@@ -219,7 +219,7 @@ def test_header_of_several_lines_is_told_without_its_value(
         host.asked_by_mlflow()
     assert "hun" not in str(error.value)
     assert host.listener.heard == []
-    server.give_back()
+    server.close()
 
 
 def test_header_goes_to_the_tracking_and_registry_servers_only(
@@ -232,7 +232,7 @@ def test_header_goes_to_the_tracking_and_registry_servers_only(
     tracking.listener.elsewhere = stranger.uri
     assert tracking.asked_by_mlflow() == ["Bearer x"] * 2
     assert stranger.asked_by_mlflow() == [None] * 3, "one was sent on"
-    server.give_back()
+    server.close()
 
 
 @pytest.mark.parametrize(

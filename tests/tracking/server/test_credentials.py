@@ -7,7 +7,7 @@ import pytest
 from kedro.config import OmegaConfigLoader
 from tracking.errors import TrackingError
 from tracking.server.credentials import credential_variables
-from tracking.server.process_environment import Loan
+from tracking.server.process_environment import EnvironmentOverride
 
 LOADER = OmegaConfigLoader("conf")
 
@@ -52,32 +52,35 @@ def test_missing_entry_belongs_into_the_folder_of_the_environment() -> None:
 def test_environment_is_restored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("THERE", "before")
     monkeypatch.delenv("NOT_THERE", raising=False)
-    loan = Loan({"THERE": "x", "NOT_THERE": "y"})
+    loan = EnvironmentOverride({"THERE": "x", "NOT_THERE": "y"})
     assert (os.environ["THERE"], os.environ["NOT_THERE"]) == ("x", "y")
-    loan.give_back()
-    loan.give_back()
+    loan.close()
+    loan.close()
     assert os.environ["THERE"] == "before"
     assert "NOT_THERE" not in os.environ
 
 
 def test_overlapping_runs_leave_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SHARED", raising=False)
-    first, second = Loan({"SHARED": "1"}), Loan({"SHARED": "2"})
-    first.give_back()
+    first, second = (
+        EnvironmentOverride({"SHARED": "1"}),
+        EnvironmentOverride({"SHARED": "2"}),
+    )
+    first.close()
     assert os.environ["SHARED"] == "2"
-    second.give_back()
+    second.close()
     assert "SHARED" not in os.environ
 
 
 def test_runs_at_once_that_would_mix_are_told_apart() -> None:
-    first = Loan({"SHARED": "hunter2"}, exclusive=True)
-    same = Loan({"SHARED": "hunter2"}, exclusive=True)
+    first = EnvironmentOverride({"SHARED": "hunter2"}, exclusive=True)
+    same = EnvironmentOverride({"SHARED": "hunter2"}, exclusive=True)
     with pytest.raises(TrackingError, match="Another run .* value of SHARED") as error:
-        Loan({"SHARED": "hunter3"}, exclusive=True)
+        EnvironmentOverride({"SHARED": "hunter3"}, exclusive=True)
     assert "hunter" not in str(error.value)
-    first.give_back()
-    assert Loan.is_exclusive("SHARED")
-    same.give_back()
-    Loan({"SHARED": "hunter3"}, exclusive=True).give_back()
-    assert not Loan.is_exclusive("SHARED")
+    first.close()
+    assert EnvironmentOverride.is_claimed("SHARED")
+    same.close()
+    EnvironmentOverride({"SHARED": "hunter3"}, exclusive=True).close()
+    assert not EnvironmentOverride.is_claimed("SHARED")
     assert "SHARED" not in os.environ

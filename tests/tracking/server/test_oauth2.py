@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
-from tracking import oauth2
+from tracking.server import oauth2
 from tracking.errors import TrackingError
 from tracking.server.oauth2 import OAuth2ClientCredentialsProvider
 

@@ -26,23 +26,23 @@ class MlflowHook:
     @hook_impl
     def after_context_created(self, context: "KedroContext") -> None:
         from .config.loading import load_config
-        from .notebook import follow, is_loading
+        from .notebook import activate, is_loading
 
         context.mlflow = load_config(context.config_loader)  # type: ignore[attr-defined]
         self._thread.context = context
         if is_loading():
-            follow(context, self._end_left_run)
+            activate(context, self._end_left_run)
 
     @hook_impl
     def after_catalog_created(
         self, catalog: "CatalogProtocol", save_version: str | None
     ) -> None:
         if save_version is None:  # not a run's, which before_pipeline_run sees to
-            from .datasets import introduce
+            from .datasets import connect
             from .run.untracked import server_to_read
 
             context = self._thread.context
-            introduce(catalog, lambda: server_to_read(context))
+            connect(catalog, lambda: server_to_read(context))
 
     @hook_impl(tryfirst=True)
     def before_pipeline_run(
@@ -69,7 +69,7 @@ class MlflowHook:
         run = TrackedRun.start(context, run_params, params)
         setattr(catalog, _TRACKED_RUN, run)
         self._thread.run = run
-        bind(pipeline, catalog, run.attachment)
+        bind(pipeline, catalog, run.handle)
 
     @hook_impl
     def before_node_run(self, catalog: "CatalogProtocol") -> None:

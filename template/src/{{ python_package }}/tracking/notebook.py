@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kedro.framework.context import KedroContext
 
-    from .server.connection import Server
+    from .server.connection import Connection
 
 _logger = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class Notebook:
     ) -> None:
         self._context = context
         self._end_left_run = end_left_run
-        self._server: Server | None = None
+        self._server: Connection | None = None
         self._runs = 0
         self._lock = threading.RLock()
         self._import = _Import("mlflow", before=self.lend, after=self.log_in)
@@ -70,12 +70,12 @@ class Notebook:
             TrackingError: ``mlflow.yml`` or ``credentials.yml`` cannot be followed.
         """
         from .run.lifecycle import is_disabled
-        from .server.connection import Server
+        from .server.connection import Connection
 
         with self._lock:
             if not (self._server or self._runs or is_disabled()):
                 options = self._context.mlflow.server  # type: ignore[attr-defined]
-                self._server = Server(options, self._context, exclusive=False)
+                self._server = Connection(options, self._context, exclusive=False)
 
     def log_in(self) -> None:
         """Tell MLflow the login and whom to ask for the experiment.
@@ -93,7 +93,7 @@ class Notebook:
                 return
             _experiment_providers().insert(0, self)
             env = environment(self._context.config_loader)
-            _logger.info("Cells log to %s, environment '%s'", server.shown_uri, env)
+            _logger.info("Cells log to %s, environment '%s'", server.safe_uri, env)
             try:
                 server.log_in()
             except TrackingError as error:
@@ -107,11 +107,11 @@ class Notebook:
             if self._server:
                 if self in (providers := _experiment_providers()):
                     providers.remove(self)
-                self._server.give_back()
+                self._server.close()
                 self._server = None
 
     @contextmanager
-    def aside(self) -> Iterator[None]:
+    def suspended(self) -> Iterator[None]:
         """Take the server back for the length of a Kedro run."""
         with self._lock:
             self._runs += 1
@@ -142,7 +142,7 @@ class Notebook:
         options = self._context.mlflow.tracking.experiment  # type: ignore[attr-defined]
         root = self._server.artifact_root
         try:
-            with self._server.answering():
+            with self._server.translate_errors():
                 return experiment_id(MlflowClient(), options, self._context, root)
         except TrackingError as refusal:
             _logger.error("%s", refusal.message)
@@ -229,7 +229,7 @@ def is_loading() -> bool:
     return any(f.f_globals.get("__name__") == "kedro.ipython" for f, _ in stack)
 
 
-def follow(context: "KedroContext", end_left_run: Callable[[], None]) -> None:
+def activate(context: "KedroContext", end_left_run: Callable[[], None]) -> None:
     """Let cells log where the runs of a context go, from now on.
 
     Raises:
@@ -241,14 +241,14 @@ def follow(context: "KedroContext", end_left_run: Callable[[], None]) -> None:
 
 
 @contextmanager
-def aside() -> Iterator[None]:
+def suspended() -> Iterator[None]:
     """Take the notebook's server back for the length of a run, if there is a notebook."""
     notebook = _current()
-    with notebook.aside() if notebook else nullcontext():
+    with notebook.suspended() if notebook else nullcontext():
         yield
 
 
-def is_lent_to_notebook(context: "KedroContext") -> bool:
+def is_open_in_notebook(context: "KedroContext") -> bool:
     """Whether a context is in a notebook whose server, its own, is lent already."""
     notebook = _current()
     return notebook is not None and notebook.lends_server_of(context)

@@ -7,10 +7,10 @@ import yaml
 from kedro.framework.context import KedroContext
 from kedro.framework.project import pipelines
 
-from ..config.loading import mlflow_files, where
+from ..config.loading import key_location, mlflow_files
 from ..errors import TrackingError, did_you_mean
 from ..run.experiment import experiment_name
-from ..server.connection import Server
+from ..server.connection import Connection
 from ..server.local_store import is_missing
 from ..template.secret_scan import committed_secrets
 from .context import load_context
@@ -48,9 +48,9 @@ def check(project_path: Path, env: str) -> Finding:
         experiment = experiment_name(config.tracking.experiment, context)
         _refuse_unknown_pipelines(context)
         _refuse_secrets(context)
-        with Server(config.server, context) as server:
-            uri = server.shown_uri
-            return Finding(env, True, uri, experiment, _answer(server))
+        with Connection(config.server, context) as connection:
+            uri = connection.safe_uri
+            return Finding(env, True, uri, experiment, _answer(connection))
     except TrackingError as error:
         return Finding(env, False, uri, experiment, error.message)
 
@@ -59,7 +59,7 @@ def _refuse_unknown_pipelines(context: KedroContext) -> None:
     disabled = context.mlflow.tracking.disable_tracking.pipelines  # type: ignore[attr-defined]
     unknown = [name for name in disabled if name not in pipelines]
     if unknown:
-        key = where("tracking.disable_tracking.pipelines", context.config_loader)
+        key = key_location("tracking.disable_tracking.pipelines", context.config_loader)
         found = ", ".join(
             f"'{name}'" + did_you_mean(name, pipelines) for name in unknown
         )
@@ -76,11 +76,11 @@ def _refuse_secrets(context: KedroContext) -> None:
             raise TrackingError(f"{name}: {sentence}")
 
 
-def _answer(server: Server) -> str:
-    if is_missing(server.uri):
+def _answer(connection: Connection) -> str:
+    if is_missing(connection.uri):
         return "the first run creates the local store"
     from mlflow import MlflowClient
 
-    with server.answering():
+    with connection.translate_errors():
         MlflowClient().search_experiments(max_results=1)
-    return "the store is there" if server.artifact_root else "the server answers"
+    return "the store is there" if connection.artifact_root else "the server answers"

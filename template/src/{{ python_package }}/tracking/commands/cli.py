@@ -84,18 +84,18 @@ def ui(
     A store without a server gets one on this machine until Ctrl-C; the pages of an MLflow
     server open in the browser.
     """
-    from ..server.connection import Server
+    from ..server.connection import Connection
     from .context import load_context
     from .ui import serve
 
     context = load_context(metadata.project_path, _environment(env))
     config = context.mlflow  # type: ignore[attr-defined]
-    with Server(config.server, context) as server:
-        if server.uri.startswith(("http:", "https:")):
-            click.echo(f"The runs are at {server.shown_uri}")
-            raise SystemExit(click.launch(server.uri))
+    with Connection(config.server, context) as connection:
+        if connection.uri.startswith(("http:", "https:")):
+            click.echo(f"The runs are at {connection.safe_uri}")
+            raise SystemExit(click.launch(connection.uri))
         host = host or config.ui.host or "localhost"
-        raise SystemExit(serve(server, host, port or config.ui.port))
+        raise SystemExit(serve(connection, host, port or config.ui.port))
 
 
 @mlflow_commands.command()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import TrackingError, did_you_mean
 from ..run.experiment import experiment_name
-from ..server.connection import Server
+from ..server.connection import Connection
 from ..server.local_store import is_missing
 from .context import load_context
 
@@ -103,12 +103,12 @@ class LatestRuns:
 
     def as_dicts(self, metrics: Sequence[str]) -> list[dict[str, Any]]:
         """Give the runs for a machine, each with its experiment and its store."""
-        where = {
+        store = {
             "experiment": self.experiment,
             "experiment_id": self.experiment_id,
             "tracking_uri": self.tracking_uri,
         }
-        return [{**run.as_dict(metrics), **where} for run in self.runs]
+        return [{**run.as_dict(metrics), **store} for run in self.runs]
 
 
 def latest_runs(project_path: Path, env: str, limit: int) -> LatestRuns:
@@ -121,38 +121,42 @@ def latest_runs(project_path: Path, env: str, limit: int) -> LatestRuns:
     context = load_context(project_path, env)
     config = context.mlflow  # type: ignore[attr-defined]
     name = experiment_name(config.tracking.experiment, context)
-    with Server(config.server, context) as server:
-        experiment_id, found, message = _search(server, name, limit)
-        runs = [_latest(run, server) for run in found]
-        return LatestRuns(name, experiment_id, server.shown_uri, runs, message)
+    with Connection(config.server, context) as connection:
+        experiment_id, found, message = _search(connection, name, limit)
+        runs = [_latest(run, connection) for run in found]
+        return LatestRuns(name, experiment_id, connection.safe_uri, runs, message)
 
 
 def _search(
-    server: Server, experiment: str, limit: int
+    connection: Connection, experiment: str, limit: int
 ) -> "tuple[str | None, Sequence[Run], str]":
     """Give the experiment's id, its latest runs, and a sentence where there are none."""
-    if is_missing(server.uri):
-        return None, (), f"No runs yet: the first one creates {server.place}."
+    if is_missing(connection.uri):
+        return None, (), f"No runs yet: the first one creates {connection.display_uri}."
     from mlflow import MlflowClient
 
     title = f"the experiment '{experiment}'"
-    with server.answering():
+    with connection.translate_errors():
         client = MlflowClient()
         there = client.get_experiment_by_name(experiment)
         if there is None:
-            return None, (), f"No runs yet: {server.place} does not have {title}."
+            return (
+                None,
+                (),
+                f"No runs yet: {connection.display_uri} does not have {title}.",
+            )
         if there.lifecycle_stage == "deleted":
-            return None, (), f"No runs: {title} at {server.place} is deleted."
+            return None, (), f"No runs: {title} at {connection.display_uri} is deleted."
         runs = client.search_runs(
             [there.experiment_id],
             max_results=limit,
             order_by=["attributes.start_time DESC"],
         )
-    message = "" if runs else f"No runs yet in {title} at {server.place}."
+    message = "" if runs else f"No runs yet in {title} at {connection.display_uri}."
     return there.experiment_id, runs, message
 
 
-def _latest(run: "Run", server: Server) -> LatestRun:
+def _latest(run: "Run", connection: Connection) -> LatestRun:
     info, command = run.info, run.data.tags.get("kedro_command", "")
     named = _PIPELINES.search(command)
     return LatestRun(
@@ -163,7 +167,7 @@ def _latest(run: "Run", server: Server) -> LatestRun:
         started=_time(info.start_time),
         ended=_time(info.end_time) if info.end_time else None,
         metrics=run.data.metrics,
-        url=server.url(info),
+        url=connection.url(info),
     )
 
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ..server.uris import place
+from ..server.uris import display_uri
 from ..terminal.humanize import ago, duration
 from .check import Finding
 from .runs import LatestRun, LatestRuns
@@ -24,7 +24,7 @@ def print_findings(findings: Sequence[Finding], project_path: Path) -> None:
     for finding in findings:
         verdict = Text("yes", "green") if finding.ok else Text("no", "red")
         uri = finding.tracking_uri
-        to = place(uri, project_path) if uri else "unknown"
+        to = display_uri(uri, project_path) if uri else "unknown"
         experiment = finding.experiment or "unknown"
         table.add_row(finding.environment, verdict, Text(experiment), Text(to))
     console.print(table)
@@ -47,8 +47,8 @@ def print_runs(latest: LatestRuns, wanted: Sequence[str], project_path: Path) ->
         table = _runs(latest.runs, metrics)
     if wanted:  # a terminal breaks lines that are too long, and no number is cut
         console = Console(highlight=False, width=max(console.width, _width(table)))
-    where = place(latest.tracking_uri, project_path)
-    _print_line(console, f"Experiment '{latest.experiment}' at {where}\n")
+    address = display_uri(latest.tracking_uri, project_path)
+    _print_line(console, f"Experiment '{latest.experiment}' at {address}\n")
     console.print(table)
     if hidden:
         _print_line(console, f"\n--metric NAME shows another: {', '.join(hidden)}")

@@ -13,15 +13,15 @@ from importlib.metadata import version
 import click
 
 from ..errors import TrackingError
-from ..server.connection import Server
+from ..server.connection import Connection
 from ..server.local_store import create_local_store
 
 
-def serve(server: Server, host: str, port: int | None) -> int:
+def serve(connection: Connection, host: str, port: int | None) -> int:
     """Serve the pages until Ctrl-C.
 
     Args:
-        server: the store.
+        connection: to the store.
         host: name or address to listen on.
         port: TCP port to listen on; None for the first free one from 5000 upwards.
 
@@ -35,7 +35,7 @@ def serve(server: Server, host: str, port: int | None) -> int:
         raise TrackingError(
             "mlflow-skinny has no pages. Show the runs with an MLflow of its own: "
             f"uvx mlflow@{version('mlflow-skinny')} server --backend-store-uri "
-            f"{server.shown_uri}; or install the whole of MLflow: "
+            f"{connection.safe_uri}; or install the whole of MLflow: "
             "copier update --data mlflow_install=full"
         )
     if port and not _is_free(host, port):
@@ -46,9 +46,9 @@ def serve(server: Server, host: str, port: int | None) -> int:
     port = port or free_port(host)
     command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
     command += ["--host", host, "--port", str(port)]
-    if server.artifact_root:
-        create_local_store(server.uri, server.artifact_root)
-        command += ["--default-artifact-root", server.artifact_root.as_uri()]
+    if connection.artifact_root:
+        create_local_store(connection.uri, connection.artifact_root)
+        command += ["--default-artifact-root", connection.artifact_root.as_uri()]
     env = {
         # To look at runs needs none of the server's background jobs, which take 2 GB.
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
@@ -56,9 +56,9 @@ def serve(server: Server, host: str, port: int | None) -> int:
         "PYTHONWARNINGS": "ignore:starlette.middleware.wsgi is deprecated",
         **os.environ,
         # Not among the arguments, which other users of the machine can read.
-        "MLFLOW_BACKEND_STORE_URI": server.uri,
+        "MLFLOW_BACKEND_STORE_URI": connection.uri,
     }
-    click.echo(f"Opening the runs of {server.place} …")
+    click.echo(f"Opening the runs of {connection.display_uri} …")
     process = subprocess.Popen(command, env=env)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: process.terminate())

@@ -56,7 +56,7 @@ def environment(config_loader: AbstractConfigLoader) -> str:
     return config_loader.env or getattr(config_loader, "default_run_env", "") or "base"
 
 
-def where(key: str, config_loader: AbstractConfigLoader) -> str:
+def key_location(key: str, config_loader: AbstractConfigLoader) -> str:
     """Name the file that sets a key, and the key, as errors begin.
 
     The environment's file wins over base's, as in the merge; a key that no file sets
@@ -87,7 +87,7 @@ def _unreadable(config_loader: AbstractConfigLoader) -> str:
 
 
 def _unresolved(error: Any, config_loader: AbstractConfigLoader) -> str:
-    found_at = where(str(error.full_key), config_loader)
+    found_at = key_location(str(error.full_key), config_loader)
     problem = str(error).splitlines()[0].rstrip(".")
     if bare := re.search(r"Interpolation key '([\w.]+)' not found", problem):
         hint = f". A resolver ends in a colon: ${{{bare[1]}:}}"
@@ -108,7 +108,7 @@ def _sets(content: Any, path: list[str]) -> bool:
 
 def _sentence(error: Any, config_loader: AbstractConfigLoader) -> str:
     path = [str(part) for part in error["loc"]]
-    found_at = where(".".join(path), config_loader)
+    found_at = key_location(".".join(path), config_loader)
     if error["type"] == "extra_forbidden":
         keys = list(_fields_at(path[:-1]))
         hint = did_you_mean(path[-1], keys) or f"; use {', '.join(keys)}"

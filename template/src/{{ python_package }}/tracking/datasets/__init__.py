@@ -10,10 +10,10 @@ from kedro.pipeline import Pipeline
 from .base import MlflowDataset
 
 if TYPE_CHECKING:
-    from ..run.lifecycle import Attachment
+    from ..run.lifecycle import RunHandle
 
 
-def introduce(
+def connect(
     catalog: CatalogProtocol, server: Callable[[], AbstractContextManager[object]]
 ) -> None:
     """Tell the MLflow datasets of a catalog outside of a run their name and server.
@@ -25,21 +25,19 @@ def introduce(
     """
     get = catalog.get
 
-    def introduced(*args: Any, **kwargs: Any) -> Any:
+    def connected(*args: Any, **kwargs: Any) -> Any:
         dataset = get(*args, **kwargs)
         if isinstance(inner := _inner(dataset), MlflowDataset):
-            inner.introduce(args[0] if args else kwargs["key"], server)
+            inner.connect(args[0] if args else kwargs["key"], server)
         return dataset
 
-    setattr(catalog, "get", introduced)  # noqa: B010  # mypy allows no assignment
+    setattr(catalog, "get", connected)  # noqa: B010  # mypy allows no assignment
 
 
-def bind(
-    pipeline: Pipeline, catalog: CatalogProtocol, attachment: "Attachment"
-) -> None:
+def bind(pipeline: Pipeline, catalog: CatalogProtocol, handle: "RunHandle") -> None:
     """Tell the MLflow datasets of a pipeline their catalog name and their run."""
     for name, dataset in _mlflow_datasets(pipeline, catalog):
-        dataset.bind(name, attachment)
+        dataset.bind(name, handle)
 
 
 def untrack(
@@ -68,7 +66,7 @@ def untrack(
     if stored:
         with server():
             for name, dataset in stored:
-                dataset.fetch(name)
+                dataset.prefetch(name)
 
 
 def _mlflow_datasets(

@@ -97,7 +97,7 @@ class MlflowArtifactDataset(MlflowDataset):
         """
         if self._run_id is None:
             return self._dataset.load()
-        path = self._fetched or self._read()
+        path = self._prefetched or self._read()
         return type(self._dataset)(**self._files.at(path)).load()
 
     def untrack(self, name: str, catalog: CatalogProtocol) -> None:

@@ -10,30 +10,30 @@ from kedro.io import AbstractDataset, CatalogProtocol, DataCatalog, DatasetError
 from ..terminal.log_filters import without
 
 if TYPE_CHECKING:
-    from ..run.lifecycle import Attachment
+    from ..run.lifecycle import RunHandle
 
 
 class MlflowDataset(AbstractDataset[Any, Any]):
     """A dataset whose data live in an MLflow run."""
 
     name: str | None = None  # in the catalog
-    _attachment: "Attachment | None" = None
+    _handle: "RunHandle | None" = None
     _server: Callable[[], AbstractContextManager[object]] = nullcontext
     _run_id: str | None = None
-    _fetched: Any = None
+    _prefetched: Any = None
     _downloads: tuple[TemporaryDirectory[str], ...] = ()
 
-    def introduce(
+    def connect(
         self, name: str, server: Callable[[], AbstractContextManager[object]]
     ) -> None:
         """Take the catalog name, and the server of a catalog outside of a run."""
         self.name = name
         self._server = server
 
-    def bind(self, name: str, attachment: "Attachment") -> None:
+    def bind(self, name: str, handle: "RunHandle") -> None:
         """Take the catalog name, and the run that a Kedro run has started."""
         self.name = name
-        self._attachment = attachment
+        self._handle = handle
 
     def untrack(self, name: str, catalog: CatalogProtocol) -> None:
         """Let an untracked run keep the data to itself, in memory."""
@@ -44,14 +44,14 @@ class MlflowDataset(AbstractDataset[Any, Any]):
         """Whether it loads what was there before this run, and so needs a server."""
         return self._run_id is not None
 
-    def fetch(self, name: str) -> None:
+    def prefetch(self, name: str) -> None:
         """Read from the server, ahead of an untracked run that loads it.
 
         Raises:
             DatasetError: it is not there.
         """
         self.name = name
-        self._fetched = self._read()
+        self._prefetched = self._read()
 
     def _read(self) -> Any:
         """Give what ``load`` needs from the server, in a form that can be pickled."""
@@ -72,8 +72,8 @@ class MlflowDataset(AbstractDataset[Any, Any]):
         active = mlflow.active_run()
         if self._run_id:
             run_id = self._run_id
-        elif self._attachment:
-            run_id = self._attachment.run.info.run_id
+        elif self._handle:
+            run_id = self._handle.run.info.run_id
         elif active:
             run_id = active.info.run_id
         else:
@@ -82,19 +82,19 @@ class MlflowDataset(AbstractDataset[Any, Any]):
                 "a run_id, or use it within 'kedro run' or mlflow.start_run()."
             )
         with self._explained(path, run_id):
-            if self._attachment and active is None:
-                self._attachment.attach()
+            if self._handle and active is None:
+                self._handle.attach()
                 try:
                     yield run_id
                 finally:
-                    self._attachment.detach()
+                    self._handle.detach()
             else:
                 yield run_id
 
     def _flush(self) -> None:
         """Wait for metrics that are under way, before any are read."""
-        if self._attachment:
-            self._attachment.flush()
+        if self._handle:
+            self._handle.flush()
 
     @contextmanager
     def _explained(self, path: str, run_id: str | None = None) -> Iterator[None]:
@@ -122,7 +122,7 @@ class MlflowDataset(AbstractDataset[Any, Any]):
             return download_artifacts(uri, dst_path=folder.name)
 
     def _release(self) -> None:
-        if self._fetched is None:
+        if self._prefetched is None:
             for folder in self._downloads:
                 folder.cleanup()
             self._downloads = ()

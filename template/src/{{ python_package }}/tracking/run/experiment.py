@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from kedro.framework.context import KedroContext
 
-from ..config.loading import where
+from ..config.loading import key_location
 from ..config.options import ExperimentOptions
 from ..errors import TrackingError
 from ..server.uris import anchor, without_password
@@ -45,7 +45,7 @@ def experiment_id(
     if found is None:
         if not options.create:
             raise TrackingError(
-                f"{where('tracking.experiment.create', context.config_loader)} is false, "
+                f"{key_location('tracking.experiment.create', context.config_loader)} is false, "
                 f"and the experiment '{name}' does not exist. Set it to true, or make it "
                 f"with: MLFLOW_TRACKING_URI={address} mlflow experiments create "
                 f'--experiment-name "{name}"'
@@ -66,7 +66,7 @@ def experiment_id(
     if found.lifecycle_stage == "deleted":
         if not options.restore_if_deleted:
             raise TrackingError(
-                f"{where('tracking.experiment.restore_if_deleted', context.config_loader)} "
+                f"{key_location('tracking.experiment.restore_if_deleted', context.config_loader)} "
                 f"is false, and the experiment '{name}' was deleted. Set it to true, choose "
                 "another tracking.experiment.name, or restore it with: "
                 f"MLFLOW_TRACKING_URI={address} mlflow experiments restore "

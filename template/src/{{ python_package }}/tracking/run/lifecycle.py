@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 from kedro.framework.context import KedroContext
 
-from ..config.loading import environment, where
+from ..config.loading import environment, key_location
 from ..config.options import KedroMlflowConfig, TrackingOptions
 from ..errors import TrackingError
-from ..server.availability import SECONDS, impatient, is_gone
-from ..server.connection import Server
+from ..server.availability import SECONDS, fail_fast, is_unreachable
+from ..server.connection import Connection
 from ..server.local_store import create_local_store
-from ..server.process_environment import Loan
+from ..server.process_environment import EnvironmentOverride
 from .experiment import experiment_id, experiment_name
 from .messages import NO_URL, say_ended, say_joined, say_started, say_status_is_lost
-from .metric_queue import PendingMetrics
-from .on_termination import Interruption
+from .metric_queue import MetricQueue
+from .on_termination import OnTermination
 from .parameters import Params
 from .tags import run_tags
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, repr=False)
-class Attachment:
+class RunHandle:
     """What another thread or process needs to log to the run.
 
     It travels with the catalog into the workers of ``ParallelRunner`` and attaches a
@@ -56,9 +56,9 @@ class Attachment:
     variables: Mapping[str, str]
     owner: int
     nested: bool
-    fresh: bool
+    is_new: bool
     login: "Login | None"
-    pending: PendingMetrics | None
+    pending: MetricQueue | None
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "pending": None}
@@ -109,39 +109,39 @@ class TrackedRun:
 
     Args:
         run: the MLflow run, which becomes this thread's active one.
-        server: given back at the end; None for a run that somebody else has started
+        connection: closed at the end; None for a run that somebody else has started
             and will end.
         options: ``tracking`` of ``mlflow.yml``.
     """
 
     def __init__(
-        self, run: "Run", server: Server | None, options: TrackingOptions
+        self, run: "Run", connection: Connection | None, options: TrackingOptions
     ) -> None:
         self.run_id: str = run.info.run_id
-        variables = server.variables if server else {}
-        self._pending = PendingMetrics(self.run_id)
-        self.attachment = Attachment(
+        variables = connection.variables if connection else {}
+        self._metric_queue = MetricQueue(self.run_id)
+        self.handle = RunHandle(
             run,
             variables,
             owner=os.getpid(),
             nested=options.run.nested,
-            fresh=bool(server and not options.run.id),
-            login=server.login if server else None,
-            pending=self._pending,
+            is_new=bool(connection and not options.run.id),
+            login=connection.login if connection else None,
+            pending=self._metric_queue,
         )
-        self._server = server
+        self._connection = connection
         self._thread = threading.get_ident()
         self._started = time.monotonic()
         self._ended = threading.Lock()
         self._was_active = any(r.info.run_id == self.run_id for r in _active_runs())
-        self.attachment.attach()
+        self.handle.attach()
         self._autologging = ExitStack()
         if options.disable_tracking.disable_autologging:
             from mlflow.utils.autologging_utils import disable_autologging
 
             self._autologging.enter_context(disable_autologging())
         self._open: list[ActiveRun] = []
-        self._interruption = Interruption(self._kill, first=self._take_open_runs)
+        self._on_termination = OnTermination(self._kill, first=self._take_open_runs)
         atexit.register(self.fail)
 
     @classmethod
@@ -165,15 +165,15 @@ class TrackedRun:
             say_joined(active.info)
             _refuse_changes(active, params)
         else:
-            server = Server(config.server, context)
+            connection = Connection(config.server, context)
             try:
-                new = _new_run(context, config, server, run_params, params)
-                run = cls(new, server, config.tracking)
+                new = _new_run(context, config, connection, run_params, params)
+                run = cls(new, connection, config.tracking)
             except BaseException:
-                server.give_back()
+                connection.close()
                 raise
         try:
-            with run._server.answering() if run._server else nullcontext():
+            with run._connection.translate_errors() if run._connection else nullcontext():
                 run.log_params(params)
         except BaseException:
             run.fail()
@@ -181,10 +181,10 @@ class TrackedRun:
         return run
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"attachment": self.attachment}  # all that a worker process needs
+        return {"attachment": self.handle}  # all that a worker process needs
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _thread=threading.get_ident(), _server=None)
+        self.__dict__.update(state, _thread=threading.get_ident(), _connection=None)
 
     def log_params(self, params: Params) -> None:
         """Log parameters and their overflow: one request for each hundred."""
@@ -192,7 +192,7 @@ class TrackedRun:
         from mlflow.entities import Param, RunTag
 
         client = MlflowClient()
-        known = self.attachment.run.data.params  # of a run that is continued or joined
+        known = self.handle.run.data.params  # of a run that is continued or joined
         entries = [Param(k, v) for k, v in params.params.items() if k not in known]
         tags = [RunTag(k, v) for k, v in params.tags.items()]
         if entries or tags:
@@ -202,14 +202,14 @@ class TrackedRun:
 
     def attach(self) -> None:
         """Make the run the active one of a node's thread."""
-        self.attachment.attach()
+        self.handle.attach()
 
     def detach(self) -> None:
         """Leave a node's thread; the thread that started the run keeps it."""
-        if self.attachment.pending:
-            self.attachment.pending.send()
+        if self.handle.pending:
+            self.handle.pending.send()
         if threading.get_ident() != self._thread:
-            self.attachment.detach()
+            self.handle.detach()
 
     def end(self, status: str, timeout: float | None = None) -> None:
         """Give the run its status, FINISHED, FAILED or KILLED; again does nothing.
@@ -223,25 +223,23 @@ class TrackedRun:
                 tries.
 
         Raises:
-            TrackingError: metrics are lost, and a finished run is FAILED; or the server
+            TrackingError: metrics are lost, and a finished run is FAILED; or the connection
                 cannot be told of the end.
         """
-        if os.getpid() != self.attachment.owner or not self._ended.acquire(
-            blocking=False
-        ):
+        if os.getpid() != self.handle.owner or not self._ended.acquire(blocking=False):
             return
         atexit.unregister(self.fail)
-        self._interruption.end()
+        self._on_termination.end()
         self._autologging.close()
         lost = None
         try:
             self._flush(timeout)
         except TrackingError as error:
             lost, status = error, status.replace("FINISHED", "FAILED")
-        if self._server:
-            self._close(self._server, status)
+        if self._connection:
+            self._close(self._connection, status)
         elif not self._was_active:
-            self.attachment.detach()
+            self.handle.detach()
         if lost:
             raise lost
 
@@ -249,33 +247,33 @@ class TrackedRun:
         import mlflow
 
         try:
-            self._pending.flush(timeout)
+            self._metric_queue.flush(timeout)
             mlflow.flush_async_logging()  # of nodes, with MLFLOW_ENABLE_ASYNC_LOGGING
         except TrackingError:
-            if self._server:
-                self._server.give_up()
+            if self._connection:
+                self._connection.fail_fast()
             raise
 
-    def _close(self, server: Server, status: str) -> None:
+    def _close(self, connection: Connection, status: str) -> None:
         import mlflow
 
         # MLflow would ask for the run once more to print its address, as is done after.
-        quiet = Loan({NO_URL: "true"})
+        quiet = EnvironmentOverride({NO_URL: "true"})
         try:
             self._take_open_runs()
             _set_active_runs([*_active_runs(), *self._open])
-            with quiet, server.answering(patient=True):
+            with quiet, connection.translate_errors(patient=True):
                 for _ in self._open:
                     mlflow.end_run(status)
         finally:
-            server.give_back()
+            connection.close()
         seconds = time.monotonic() - self._started
-        say_ended(self.attachment.run.info, status, seconds, server)
+        say_ended(self.handle.run.info, status, seconds, connection)
 
     def notice(self, error: Exception) -> None:
         """Look at a node's error: a server that it found gone is not waited for again."""
-        if self._server and is_gone(error):
-            self._server.give_up()
+        if self._connection and is_unreachable(error):
+            self._connection.fail_fast()
 
     def fail(self, error: Exception | None = None) -> None:
         """Mark the run as FAILED; what goes wrong here never hides the user's error.
@@ -284,18 +282,18 @@ class TrackedRun:
             TrackingError: the error is a failed login that Kedro has wrapped.
         """
         self._end_quietly("FAILED")
-        if error and self.attachment.login:
-            self.attachment.login.explain(error)
+        if error and self.handle.login:
+            self.handle.login.explain(error)
 
     def _kill(self) -> None:
         self._end_quietly("KILLED")
 
     def _end_quietly(self, status: str) -> None:
         try:
-            with impatient():
+            with fail_fast():
                 self.end(status, timeout=SECONDS)
         except Exception as error:
-            say_status_is_lost(self.attachment.run.info, status, error)
+            say_status_is_lost(self.handle.run.info, status, error)
 
     def _take_open_runs(self) -> None:
         """Take the run, and those that a node has left open below it, off this thread."""
@@ -308,7 +306,7 @@ class TrackedRun:
         elif not self._open:
             from mlflow import ActiveRun
 
-            self._open = [ActiveRun(self.attachment.run)]
+            self._open = [ActiveRun(self.handle.run)]
 
 
 def is_disabled() -> bool:
@@ -349,26 +347,26 @@ def _pipeline_names(run_params: Mapping[str, Any]) -> list[str]:
 def _new_run(
     context: KedroContext,
     config: KedroMlflowConfig,
-    server: Server,
+    connection: Connection,
     run_params: Mapping[str, Any],
     params: Params,
 ) -> "Run":
     import mlflow
 
-    if server.artifact_root:
-        create_local_store(server.uri, server.artifact_root)
+    if connection.artifact_root:
+        create_local_store(connection.uri, connection.artifact_root)
     tracking = config.tracking
     experiment = experiment_name(tracking.experiment, context)
-    with server.answering():
+    with connection.translate_errors():
         if tracking.run.id:  # goes on as it is: its name, its experiment, its tags
-            run = _continued(tracking.run.id, server, context, params)
+            run = _continued(tracking.run.id, connection, context, params)
         else:
             run = mlflow.start_run(
                 experiment_id=experiment_id(
                     mlflow.MlflowClient(),
                     tracking.experiment,
                     context,
-                    server.artifact_root,
+                    connection.artifact_root,
                 ),
                 run_name=tracking.run.name or "+".join(_pipeline_names(run_params)),
                 tags=run_tags(
@@ -379,13 +377,13 @@ def _new_run(
                 ),
             )
     # For runs that nodes open.
-    server.lend({"MLFLOW_EXPERIMENT_ID": run.info.experiment_id})
-    say_started(run.info, None if tracking.run.id else experiment, server)
+    connection.lend({"MLFLOW_EXPERIMENT_ID": run.info.experiment_id})
+    say_started(run.info, None if tracking.run.id else experiment, connection)
     return run
 
 
 def _continued(
-    run_id: str, server: Server, context: KedroContext, params: Params
+    run_id: str, connection: Connection, context: KedroContext, params: Params
 ) -> "ActiveRun":
     import mlflow
     from mlflow.exceptions import MlflowException
@@ -400,8 +398,8 @@ def _continued(
         ):
             raise
         raise TrackingError(
-            f"{where('tracking.run.id', context.config_loader)} is '{run_id}', and "
-            f"{server.shown_uri} has no such run. Copy the id from the run's page, or let "
+            f"{key_location('tracking.run.id', context.config_loader)} is '{run_id}', and "
+            f"{connection.safe_uri} has no such run. Copy the id from the run's page, or let "
             "it be null for a new run."
         ) from None
 

@@ -11,7 +11,7 @@ from ..terminal.humanize import duration
 if TYPE_CHECKING:
     from mlflow.entities import RunInfo
 
-    from ..server.connection import Server
+    from ..server.connection import Connection
 
 NO_URL = "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"
 
@@ -19,17 +19,19 @@ _logger = logging.getLogger(__name__)
 _PLAIN = {"markup": False}  # names may hold brackets, which Kedro's handler would read
 
 
-def say_started(run: "RunInfo", experiment: str | None, server: "Server") -> None:
+def say_started(
+    run: "RunInfo", experiment: str | None, connection: "Connection"
+) -> None:
     """Say which run this is, and where.
 
     Args:
         run: the MLflow run.
         experiment: the name of its experiment; None for a run that goes on, which may
             be in any.
-        server: where it is.
+        connection: its server.
     """
     which = f"in the experiment '{experiment}'" if experiment else "goes on"
-    _say(f"MLflow run '{_name(run)}' {which} at {server.place}")
+    _say(f"MLflow run '{_name(run)}' {which} at {connection.display_uri}")
 
 
 def say_joined(run: "RunInfo") -> None:
@@ -37,12 +39,14 @@ def say_joined(run: "RunInfo") -> None:
     _say(f"MLflow run '{_name(run)}' is under way already and takes this one in")
 
 
-def say_ended(run: "RunInfo", status: str, seconds: float, server: "Server") -> None:
+def say_ended(
+    run: "RunInfo", status: str, seconds: float, connection: "Connection"
+) -> None:
     """Say how the run ended, after how long, and where to look at it."""
     ended = f"MLflow run '{_name(run)}' {status} after {duration(seconds)}"
-    url = server.url(run)
+    url = connection.url(run)
     if url is None:
-        _say(f"{ended}; '{server.ui}' shows it")
+        _say(f"{ended}; '{connection.ui}' shows it")
         return
     _say(ended)
     if os.environ.get(NO_URL, "").lower() not in ("true", "1"):

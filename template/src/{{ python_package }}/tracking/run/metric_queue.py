@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Metric, RunTag
 
 
-class PendingMetrics:
+class MetricQueue:
     """Sends the metrics of a run in the order in which they came, in few requests.
 
     Metrics wait until ``send``, so that those of one node travel together, and those

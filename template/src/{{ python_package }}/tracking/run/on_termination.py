@@ -10,7 +10,7 @@ from typing import Any
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
 
 
-class Interruption:
+class OnTermination:
     """Calls back when the process is asked to stop, then lets it stop as it would.
 
     Signals reach the main thread alone; in any other thread this does nothing.

@@ -13,9 +13,9 @@ from typing import Any
 
 from kedro.framework.context import KedroContext
 
-from ..notebook import aside, is_lent_to_notebook
-from ..server.connection import Server, fluent_uri
-from ..server.process_environment import Loan
+from ..notebook import is_open_in_notebook, suspended
+from ..server.connection import Connection, fluent_uri
+from ..server.process_environment import EnvironmentOverride
 
 _logger = logging.getLogger(__name__)
 
@@ -44,8 +44,8 @@ class UntrackedRun:
         }
         self._variables = {} if self._joined else variables
         if not self._joined:
-            self._surroundings.enter_context(aside())
-            self._surroundings.enter_context(Loan(variables))
+            self._surroundings.enter_context(suspended())
+            self._surroundings.enter_context(EnvironmentOverride(variables))
             self._surroundings.enter_context(fluent_uri(uri))
         self._ended = False
         atexit.register(self.fail)
@@ -89,10 +89,10 @@ def server_to_read(context: KedroContext) -> Iterator[None]:
     Raises:
         TrackingError: ``mlflow.yml`` or ``credentials.yml`` cannot be followed.
     """
-    if _is_joined() or is_lent_to_notebook(context):
+    if _is_joined() or is_open_in_notebook(context):
         yield
         return
-    with Server(context.mlflow.server, context):  # type: ignore[attr-defined]
+    with Connection(context.mlflow.server, context):  # type: ignore[attr-defined]
         yield
 
 
@@ -100,7 +100,7 @@ def _is_joined() -> bool:
     """Whether there is another run, whose server is in use."""
     return (
         "MLFLOW_RUN_ID" in os.environ
-        or Loan.is_exclusive("MLFLOW_TRACKING_URI")
+        or EnvironmentOverride.is_claimed("MLFLOW_TRACKING_URI")
         or _active_run() is not None
     )
 

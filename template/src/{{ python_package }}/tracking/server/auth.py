@@ -21,7 +21,7 @@ from mlflow.tracking.request_header.abstract_request_header_provider import (
 from requests import PreparedRequest
 from requests.auth import AuthBase
 
-from ..config.loading import where
+from ..config.loading import key_location
 from ..config.options import RequestHeaderProviderOptions
 from ..errors import TrackingError, did_you_mean
 
@@ -59,7 +59,9 @@ class Login(RequestAuthProvider):
         self._id = uuid.uuid4()
         self._failure: TrackingError | None = None
         self._options = options
-        self._key = where("server.request_header_provider", context.config_loader)
+        self._key = key_location(
+            "server.request_header_provider", context.config_loader
+        )
         self._origins = {_origin(uri) for uri in uris}
         self._package = context._package_name
         self._session: dict[str, Any] = {

@@ -5,12 +5,12 @@ import os
 from contextlib import AbstractContextManager
 
 from ..terminal.log_filters import only
-from .process_environment import Loan
+from .process_environment import EnvironmentOverride
 
 SECONDS = 5
 
 
-def impatient() -> Loan:
+def fail_fast() -> EnvironmentOverride:
     """Let MLflow ask its server once, until the loan is given back.
 
     One try of five seconds instead of minutes, unless the user has set a variable of
@@ -20,10 +20,12 @@ def impatient() -> Loan:
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
         "MLFLOW_HTTP_REQUEST_TIMEOUT": str(SECONDS),
     }
-    return Loan({k: v for k, v in variables.items() if k not in os.environ})
+    return EnvironmentOverride(
+        {k: v for k, v in variables.items() if k not in os.environ}
+    )
 
 
-def is_gone(error: BaseException) -> bool:
+def is_unreachable(error: BaseException) -> bool:
     """Whether an error says that MLflow has tried in vain to reach its server."""
     words = ("failed with exception", "failed with timeout exception")
     return "API request to" in str(error) and any(word in str(error) for word in words)

@@ -11,14 +11,14 @@ from urllib.parse import urlsplit
 
 from kedro.framework.context import KedroContext
 
-from ..config.loading import environment, where
+from ..config.loading import environment, key_location
 from ..config.options import ServerOptions
 from ..errors import TrackingError
-from ..notebook import aside
+from ..notebook import suspended
 from . import uris
-from .availability import SECONDS, impatient, one_warning
+from .availability import SECONDS, fail_fast, one_warning
 from .credentials import credential_variables
-from .process_environment import Loan
+from .process_environment import EnvironmentOverride
 
 if TYPE_CHECKING:
     from mlflow.entities import RunInfo
@@ -33,12 +33,12 @@ _LOGINS = (
 )
 
 
-class Server:
+class Connection:
     """A tracking server that the process talks to for the length of a run.
 
     Attributes:
         uri: the absolute tracking URI.
-        shown_uri: the same for people, without a password.
+        safe_uri: the same for people, without a password.
         place: the same in short.
         variables: the environment variables that stand meanwhile, credentials
             included; workers of the run need the same ones.
@@ -69,7 +69,7 @@ class Server:
         with ExitStack() as stack:
             self._surroundings = stack
             if exclusive:
-                stack.enter_context(aside())
+                stack.enter_context(suspended())
             entries = context._get_config_credentials() if options.credentials else {}
             variables = credential_variables(options.credentials, entries, loader)
             lent_uri = variables.pop("MLFLOW_TRACKING_URI", None)
@@ -81,11 +81,11 @@ class Server:
             self.uri = uris.tracking_uri(
                 options.mlflow_tracking_uri or lent_uri, project
             )
-            self.shown_uri = uris.without_password(self.uri)
-            self.place = uris.place(self.uri, project)
+            self.safe_uri = uris.without_password(self.uri)
+            self.display_uri = uris.display_uri(self.uri, project)
             self.artifact_root = uris.artifact_root(self.uri, project)
             self.lend({"MLFLOW_TRACKING_URI": self.uri}, exclusive)
-            stack.enter_context(one_warning(self.shown_uri))
+            stack.enter_context(one_warning(self.safe_uri))
             if exclusive:
                 stack.enter_context(fluent_uri(self.uri))
                 self.log_in()
@@ -110,7 +110,7 @@ class Server:
         """Give the address of a run's page; None where no server shows it."""
         if not self.uri.startswith(("http:", "https:")):
             return None
-        address = self.shown_uri.rstrip("/")
+        address = self.safe_uri.rstrip("/")
         return f"{address}/#/experiments/{run.experiment_id}/runs/{run.run_id}"
 
     @property
@@ -123,25 +123,25 @@ class Server:
 
     def lend(self, variables: Mapping[str, str], exclusive: bool = False) -> None:
         """Set environment variables until ``give_back``."""
-        self._surroundings.enter_context(Loan(variables, exclusive))
+        self._surroundings.enter_context(EnvironmentOverride(variables, exclusive))
         self.variables.update(variables)
 
-    def give_back(self) -> None:
+    def close(self) -> None:
         """Leave the process as it was found; a second call does nothing."""
         self._surroundings.close()
 
-    def __enter__(self) -> "Server":
+    def __enter__(self) -> "Connection":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.give_back()
+        self.close()
 
-    def give_up(self) -> None:
+    def fail_fast(self) -> None:
         """From now on ask the server once and briefly: it was found gone."""
-        self._surroundings.enter_context(impatient())
+        self._surroundings.enter_context(fail_fast())
 
     @contextmanager
-    def answering(self, patient: bool = False) -> Iterator[None]:
+    def translate_errors(self, patient: bool = False) -> Iterator[None]:
         """Tell a server that does not answer, or refuses the login, in a sentence.
 
         Args:
@@ -154,9 +154,9 @@ class Server:
         from mlflow.exceptions import MlflowException
 
         if not patient:
-            self._knock_at_database()
+            self._probe_database()
         try:
-            with nullcontext() if patient else impatient():
+            with nullcontext() if patient else fail_fast():
                 yield
         except MlflowException as error:
             if "API request to" not in error.message:
@@ -185,20 +185,22 @@ class Server:
             problem = "does not answer in time"
             remedy += " MLFLOW_HTTP_REQUEST_TIMEOUT sets how many seconds it has."
         return (
-            f"The MLflow server at {self.shown_uri} {problem}. The environment is "
+            f"The MLflow server at {self.safe_uri} {problem}. The environment is "
             f"'{self._env}', the address comes from "
             f"{self._source()}. {remedy}"
         )
 
     def _source(self) -> str:
         if self._options.mlflow_tracking_uri:
-            return where("server.mlflow_tracking_uri", self._context.config_loader)
+            return key_location(
+                "server.mlflow_tracking_uri", self._context.config_loader
+            )
         variable = "the variable MLFLOW_TRACKING_URI"
         if self._uri_is_a_credential:
             return f"{variable} in '{self._options.credentials}' of credentials.yml"
         return variable
 
-    def _knock_at_database(self) -> None:
+    def _probe_database(self) -> None:
         """Connect once to a database's host, at which MLflow would try for minutes."""
         parts = urlsplit(self.uri)
         port = _PORTS.get(parts.scheme.partition("+")[0])

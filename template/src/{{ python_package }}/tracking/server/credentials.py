@@ -6,7 +6,7 @@ from typing import Any
 
 from kedro.config import AbstractConfigLoader
 
-from ..config.loading import environment, where
+from ..config.loading import environment, key_location
 from ..errors import TrackingError, did_you_mean
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -33,7 +33,7 @@ def credential_variables(
     if key not in credentials:
         known = ", ".join(sorted(credentials)) or "no entry at all"
         raise TrackingError(
-            f"{where('server.credentials', config_loader)} is '{key}'"
+            f"{key_location('server.credentials', config_loader)} is '{key}'"
             f"{did_you_mean(key, credentials)}, but credentials.yml has {known}. Correct "
             f"server.credentials, or add '{key}:' to {file}."
         )

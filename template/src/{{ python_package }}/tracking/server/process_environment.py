@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from ..errors import TrackingError
 
 
-class Loan:
+class EnvironmentOverride:
     """Environment variables that stand for the length of a run.
 
     ``os.environ`` belongs to the whole process, so the class keeps one ledger for it:
@@ -43,7 +43,7 @@ class Loan:
                 self._borrowers[name] += 1
                 os.environ[name] = value
 
-    def give_back(self) -> None:
+    def close(self) -> None:
         """Restore the environment; a second call does nothing."""
         with self._lock:
             names, self._names = self._names, []
@@ -59,7 +59,7 @@ class Loan:
                     os.environ[name] = original
 
     @classmethod
-    def is_exclusive(cls, name: str) -> bool:
+    def is_claimed(cls, name: str) -> bool:
         """Whether a run that is under way needs the variable as it stands."""
         return cls._exclusive[name] > 0
 
@@ -72,8 +72,8 @@ class Loan:
                     "one has ended, or in a process of its own."
                 )
 
-    def __enter__(self) -> "Loan":
+    def __enter__(self) -> "EnvironmentOverride":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.give_back()
+        self.close()

@@ -62,7 +62,7 @@ def without_password(uri: str) -> str:
     return re.sub(r"(://[^/:@]*):[^/]*@", r"\1:***@", uri)
 
 
-def place(uri: str, project_path: Path) -> str:
+def display_uri(uri: str, project_path: Path) -> str:
     """Give a URI in short, for people: a database of the project's is its path there."""
     database = sqlite_path(uri)
     if database is None or not database.is_relative_to(project_path):

@@ -53,7 +53,7 @@ class MetricDataset(MlflowDataset):
     def _exists(self) -> bool:
         import mlflow
 
-        if not (self._run_id or self._attachment or mlflow.active_run()):
+        if not (self._run_id or self._handle or mlflow.active_run()):
             return False
         with self._active_run(self._metric) as run_id:
             self._flush()

@@ -66,11 +66,11 @@ class MlflowMetricsHistoryDataset(MlflowDataset):
                 entries += metrics(key, points)
             common = forms.pop() if len(forms) == 1 else "point"
             kept = None if common == "point" else common
-            log(run_id, self._attachment, entries, prefix, kept)
+            log(run_id, self._handle, entries, prefix, kept)
 
     def load(self) -> dict[str, Any]:
         """Give the metrics of the run that have the prefix; an empty mapping for none."""
-        form, histories = self._fetched or self._read()
+        form, histories = self._prefetched or self._read()
         return {name: _value(form, points) for name, points in histories.items()}
 
     @property
@@ -108,7 +108,7 @@ class MlflowMetricsHistoryDataset(MlflowDataset):
     def _exists(self) -> bool:
         import mlflow
 
-        if not (self._run_id or self._attachment or mlflow.active_run()):
+        if not (self._run_id or self._handle or mlflow.active_run()):
             return False
         with self._active_run(self._pattern) as run_id:
             self._flush()

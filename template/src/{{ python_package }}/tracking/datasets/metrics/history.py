@@ -66,7 +66,7 @@ class MlflowMetricHistoryDataset(MetricDataset):
                 raise TypeError(f"save_args say mode '{wanted}'; found '{mode}'")
             form = None if mode == "list" else mode
             entries = metrics(self._metric, points)
-            log(run_id, self._attachment, entries, self._metric, form)
+            log(run_id, self._handle, entries, self._metric, form)
 
     def load(self) -> list[float] | dict[int, float] | list[dict[str, Any]]:
         """Give the history.
@@ -74,7 +74,7 @@ class MlflowMetricHistoryDataset(MetricDataset):
         Raises:
             DatasetError: the run has no such metric.
         """
-        mode, points = self._fetched or self._read()
+        mode, points = self._prefetched or self._read()
         if mode == "dict":
             return {point.step: point.value for point in points}
         if mode == "history":

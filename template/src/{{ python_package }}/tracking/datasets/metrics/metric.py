@@ -72,11 +72,11 @@ class MlflowMetricDataset(MetricDataset):
                     now = max(now, (last.timestamp or 0) + 1)  # MLflow shows the latest
             timestamp: int = self._save_args.get("timestamp", now)
             point = Point(step, value, timestamp)
-            log(run_id, self._attachment, metrics(self._metric, [point]), "", None)
+            log(run_id, self._handle, metrics(self._metric, [point]), "", None)
 
     def _last_point(self, run_id: str) -> Point | None:
-        attachment = None if self._run_id else self._attachment
-        if attachment and attachment.fresh and self._mode == "overwrite":
+        handle = None if self._run_id else self._handle
+        if handle and handle.is_new and self._mode == "overwrite":
             return None
         self._flush()
         return _last(history(run_id, self._metric))
@@ -87,7 +87,7 @@ class MlflowMetricDataset(MetricDataset):
         Raises:
             DatasetError: the run has no such metric or step.
         """
-        value: float = self._read() if self._fetched is None else self._fetched
+        value: float = self._read() if self._prefetched is None else self._prefetched
         return value
 
     def _read(self) -> float:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from mlflow.entities import Metric
 
-    from ...run.lifecycle import Attachment
+    from ...run.lifecycle import RunHandle
 
 
 class Point(NamedTuple):
@@ -72,7 +72,7 @@ def metrics(key: str, points: Iterable[Point]) -> "list[Metric]":
 
 def log(
     run_id: str,
-    attachment: "Attachment | None",
+    handle: "RunHandle | None",
     metrics: "list[Metric]",
     tag: str,
     form: str | None,
@@ -90,8 +90,8 @@ def log(
     from mlflow.entities import RunTag
 
     tags = [RunTag(_tag(tag), form)] if form else []
-    if attachment and attachment.run.info.run_id == run_id:
-        attachment.log_metrics(metrics, tags)
+    if handle and handle.run.info.run_id == run_id:
+        handle.log_metrics(metrics, tags)
     else:
         MlflowClient().log_batch(run_id, metrics, tags=tags)
 

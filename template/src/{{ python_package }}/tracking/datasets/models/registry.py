@@ -94,7 +94,7 @@ class MlflowModelRegistryDataset(MlflowDataset):
             DatasetError: the registry has no such model or version.
         """
         with self._explained(self._uri):
-            uri = self._fetched or self._version_uri()
+            uri = self._prefetched or self._version_uri()
             return self._flavor.load(uri, self._load_args)
 
     @property

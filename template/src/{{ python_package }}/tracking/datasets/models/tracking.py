@@ -100,10 +100,10 @@ class MlflowModelTrackingDataset(MlflowDataset):
         """Load the model of the run, or of ``model_uri``."""
         if self._model_uri:
             with self._explained(self._model_uri):
-                uri = self._fetched or self._model_uri
+                uri = self._prefetched or self._model_uri
                 return self._flavor.load(uri, self._load_args)
         with self._active_run(self._model) as run_id:
-            uri = self._fetched or self._uri(run_id)
+            uri = self._prefetched or self._uri(run_id)
             return self._flavor.load(uri, self._load_args)
 
     def untrack(self, name: str, catalog: CatalogProtocol) -> None:
