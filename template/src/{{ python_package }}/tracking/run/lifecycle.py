@@ -181,7 +181,7 @@ class TrackedRun:
         return run
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"attachment": self.handle}  # all that a worker process needs
+        return {"handle": self.handle}  # all that a worker process needs
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _thread=threading.get_ident(), _connection=None)
