@@ -10,7 +10,7 @@ from kedro.io import AbstractDataset, CatalogProtocol, DataCatalog, DatasetError
 from ..terminal.log_filters import without
 
 if TYPE_CHECKING:
-    from ..run.lifecycle import RunHandle
+    from ..run.handle import RunHandle
 
 
 class MlflowDataset(AbstractDataset[Any, Any]):

@@ -65,7 +65,7 @@ def say_status_is_lost(run: "RunInfo", status: str, error: Exception) -> None:
 
 
 def _name(run: "RunInfo") -> str:
-    return run.run_name or run.run_id
+    return str(run.run_name or run.run_id)
 
 
 def _say(text: str) -> None:
