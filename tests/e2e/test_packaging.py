@@ -1,5 +1,6 @@
 """A project runs without the command kedro: by its script, its module, its wheel."""
 
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,20 @@ def register_pipelines():
     return {"__default__": Pipeline([node(float, "params:a", "score", name="a")])}
 """
 
+SECRETS = [
+    "conf/base/credentials.yml",
+    "conf/base/team/credentials_s3.json",
+    "conf/local/credentials.yml",
+    "conf/local/mlflow.yaml",
+    "conf/prod/credentials.yml",
+    "conf/prod/credentials/mlflow.yml",
+    "conf/staging/aws-credentials.yaml",
+]
+"""Files that stay on the machine, by the names that Kedro and .gitignore know."""
+
+RENAMED = "conf/prod/secrets.yml"
+"""A file of credentials by a name that only settings.py of the project knows."""
+
 
 @pytest.fixture(scope="module")
 def project(render: Render) -> Path:
@@ -25,6 +40,12 @@ def project(render: Render) -> Path:
     (project / "conf/base/parameters.yml").write_text("a: 3\n")
     score = f"score: {{type: {PACKAGE}.tracking.MlflowMetricDataset}}\n"
     (project / "conf/base/catalog.yml").write_text(score)
+    settings = project / f"src/{PACKAGE}/settings.py"
+    pattern = '"config_patterns": {"credentials": ["credentials*", "**/secrets*"],'
+    settings.write_text(settings.read_text().replace('"config_patterns": {', pattern))
+    for name in (*SECRETS, RENAMED):
+        (project / name).parent.mkdir(exist_ok=True)
+        (project / name).write_text("{}\n")
     succeed(project, "uv", "venv")
     succeed(project, "uv", "pip", "install", "-e", ".")
     return project
@@ -32,8 +53,8 @@ def project(render: Render) -> Path:
 
 @pytest.fixture(scope="module")
 def dist(project: Path) -> Path:
-    """What kedro package makes of the project."""
-    succeed(project, ".venv/bin/kedro", "package")
+    """What kedro package makes of the project, from a folder inside it."""
+    succeed(project, "../.venv/bin/kedro", "package", cwd="data")
     return project / "dist"
 
 
@@ -72,3 +93,17 @@ def test_wheel_and_archive_track_a_run_in_an_empty_folder(
     (run,) = runs(empty)
     assert_tracked(run)
     assert ".py" not in run.data.tags.get("template.edited", "")
+
+
+def test_archive_holds_no_credentials(project: Path, dist: Path) -> None:
+    with tarfile.open(dist / f"conf-{PACKAGE}.tar.gz") as archive:
+        packed = {entry.name for entry in archive if entry.isfile()}
+    there = {p.relative_to(project).as_posix() for p in project.glob("conf/**/*.*")}
+    files = {name for name in there if (project / name).is_file()}
+    assert packed == files - {*SECRETS, RENAMED, "conf/local/.gitkeep"}
+
+
+def test_git_ignores_credentials(project: Path) -> None:
+    succeed(project, "git", "init", "--quiet")
+    ignored = succeed(project, "git", "check-ignore", *SECRETS).split()
+    assert ignored == SECRETS
