@@ -89,7 +89,9 @@ def test_wheel_and_archive_track_a_run_in_an_empty_folder(
     empty.mkdir()
     conf = dist / f"conf-{PACKAGE}.tar.gz"
     script = tmp_path / "environment/bin/penguin-classifier"
-    succeed(empty, str(script), "--conf-source", str(conf))
+    words = [str(script), "--conf-source", str(conf)]
+    said = succeed(empty, "env", "--unset", "DO_NOT_TRACK", *words)
+    assert "usage data" not in said, "Kedro looks for .telemetry in the folder"
     (run,) = runs(empty)
     assert_tracked(run)
     assert ".py" not in run.data.tags.get("template.edited", "")
