@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from kedro.io import AbstractDataset, CatalogProtocol, DataCatalog, DatasetError
 
+from ..redaction import shows_secret, without_secrets
 from ..terminal.log_filters import without
 
 if TYPE_CHECKING:
@@ -105,7 +106,8 @@ class MlflowDataset(AbstractDataset[Any, Any]):
         except DatasetError:
             raise
         except Exception as error:  # of MLflow, of a flavour, of the network
-            raise DatasetError(f"{self._title}: {where}: {error}") from error
+            message = without_secrets(f"{self._title}: {where}: {error}")
+            raise DatasetError(message) from (None if shows_secret(error) else error)
 
     @property
     def _title(self) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..redaction import without_secrets
 from ..terminal.humanize import duration
 
 if TYPE_CHECKING:
@@ -59,14 +60,14 @@ def say_status_is_lost(run: "RunInfo", status: str, error: Exception) -> None:
         "MLflow run '%s' is %s, but its server may not know: %s",
         _name(run),
         status,
-        error,
+        without_secrets(str(error)),
         extra=_PLAIN,
     )
 
 
 def _name(run: "RunInfo") -> str:
-    return run.run_name or run.run_id
+    return str(run.run_name or run.run_id)
 
 
 def _say(text: str) -> None:
-    _logger.info("%s", text, extra=_PLAIN)
+    _logger.info("%s", without_secrets(text), extra=_PLAIN)

@@ -15,6 +15,8 @@ from ..config.loading import environment, key_location
 from ..config.options import ServerOptions
 from ..errors import TrackingError
 from ..notebook import suspended
+from ..redaction import split_login, without_secrets
+from ..terminal.log_filters import without_secrets_in_logs
 from . import uris
 from .availability import SECONDS, fail_fast, one_warning
 from .credentials import credential_variables
@@ -74,17 +76,24 @@ class Connection:
             variables = credential_variables(options.credentials, entries, loader)
             lent_uri = variables.pop("MLFLOW_TRACKING_URI", None)
             self._uri_is_a_credential = lent_uri is not None
-            if options.mlflow_registry_uri:
-                registry = uris.anchor(options.mlflow_registry_uri, project)
-                variables["MLFLOW_REGISTRY_URI"] = registry
+            registry = variables.pop("MLFLOW_REGISTRY_URI", None)
+            registry = options.mlflow_registry_uri or registry
+            registry = registry or os.environ.get("MLFLOW_REGISTRY_URI")
             self.lend(variables, exclusive)
-            self.uri = uris.tracking_uri(
-                options.mlflow_tracking_uri or lent_uri, project
+            self.uri, registry, login = split_login(
+                uris.tracking_uri(options.mlflow_tracking_uri or lent_uri, project),
+                registry and uris.anchor(registry, project),
             )
-            self.safe_uri = uris.without_password(self.uri)
+            if any(name in variables for name in _LOGINS):
+                login = {}  # credentials.yml comes before the address
+            self.safe_uri = without_secrets(self.uri)
             self.display_uri = uris.display_uri(self.uri, project)
             self.artifact_root = uris.artifact_root(self.uri, project)
-            self.lend({"MLFLOW_TRACKING_URI": self.uri}, exclusive)
+            addresses = {"MLFLOW_TRACKING_URI": self.uri}
+            if registry:
+                addresses["MLFLOW_REGISTRY_URI"] = registry
+            self.lend({**addresses, **login}, exclusive)
+            stack.enter_context(without_secrets_in_logs())
             stack.enter_context(one_warning(self.safe_uri))
             if exclusive:
                 stack.enter_context(fluent_uri(self.uri))
