@@ -1,7 +1,6 @@
 """The tracking server of a run: reached, lent to the process, given back."""
 
 import os
-import re
 import socket
 import sys
 from collections.abc import Iterator, Mapping
@@ -18,6 +17,7 @@ from ..notebook import suspended
 from ..redaction import split_login, without_secrets
 from ..terminal.log_filters import without_secrets_in_logs
 from . import uris
+from .answers import problem
 from .availability import SECONDS, fail_fast, one_warning
 from .credentials import credential_variables
 from .process_environment import EnvironmentOverride
@@ -173,28 +173,23 @@ class Connection:
             raise TrackingError(self._sentence(error.message)) from None
 
     def _sentence(self, error: str) -> str:
+        found = problem(error)
         remedy = (
             "Start it, correct the address, or run with KEDRO_MLFLOW_DISABLED=true."
         )
-        if re.search(r"error code (401|403)", error):
-            problem = f"refuses the login{'' if self.login else _kind_of_login()}"
+        if found == "refuses the login":
+            found += "" if self.login else _kind_of_login()
             settings = "server.request_header_provider and " if self.login else ""
             clocks = ", and whether the servers' clocks agree" if self.login else ""
             remedy = (
                 f"Check {settings}server.credentials in mlflow.yml, and "
                 f"conf/{self._env}/credentials.yml{clocks}."
             )
-        elif "refused" in error:
-            problem = "does not answer: nothing listens there"
-        elif re.search(r"resol|Name or service|nodename", error):
-            problem = "does not answer: no host has that name"
-        elif status := re.search(r"(?:error code|too many) (\d+)", error):
-            problem = f"answers with an error: HTTP status {status[1]}"
-        else:
-            problem = "does not answer in time"
+        elif found.endswith("in time"):
             remedy += " MLFLOW_HTTP_REQUEST_TIMEOUT sets how many seconds it has."
+        end = "" if found.endswith("?") else "."
         return (
-            f"The MLflow server at {self.safe_uri} {problem}. The environment is "
+            f"The MLflow server at {self.safe_uri} {found}{end} The environment is "
             f"'{self._env}', the address comes from "
             f"{self._source()}. {remedy}"
         )
