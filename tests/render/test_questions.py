@@ -36,7 +36,7 @@ QUESTIONS = {
         ({"environments": {"local": None}}, "in every project"),
         ({"environments": {"a b": None}}, "is no name"),
         ({"environments": {"prod": 5}}, "needs an address"),
-        ({"environments": {"prod": "https://me:pw@host"}}, "user name or password"),
+        ({"environments": {"prod": "https://me:pw@host"}}, "conf/prod/credentials.yml"),
         ({"environments": {"prod": "https://host/a b"}}, "percent-encoded"),
         ({"tracking_login": "magic"}, "Invalid choice"),
     ],
@@ -106,6 +106,8 @@ def test_messages_fit_a_terminal_and_their_commands_can_be_pasted(
     assert f"cd '{project}'" in said
     after = said.partition(f"cd '{project}'\n")[2]
     assert max(map(len, after.splitlines())) <= 80
+    assert "reads conf/<environment>/credentials.yml instead" in after
+    assert "git and 'kedro package' leave both out" in after
     update = yaml.safe_load((TEMPLATE / "copier.yml").read_text())
     for name in ("_message_before_update", "_message_after_update"):
         assert max(map(len, update[name].splitlines())) <= 80

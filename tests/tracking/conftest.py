@@ -1,6 +1,7 @@
 """A project to run in this process, on a real store."""
 
 import importlib
+import os
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from kedro.framework.startup import bootstrap_project
 from kedro.pipeline import Pipeline
 from mlflow.entities import Run
 
-from tests.conftest import Render
+from tests.conftest import TEMPLATE, Render
 from tests.mlflow_server import MlflowServer
 
 
@@ -75,15 +76,21 @@ class Project:
         return run
 
 
-def kedro(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """Call ``kedro mlflow …`` in a project, as a user would."""
+def run_kedro(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Call ``kedro …`` in a project, as a user would."""
     return subprocess.run(
-        [Path(sys.executable).parent / "kedro", "mlflow", *words],
+        [Path(sys.executable).parent / "kedro", *words],
         cwd=project,
+        env={**os.environ, "PYTHONPATH": str(TEMPLATE)},  # for the tests' own nodes
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def kedro(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Call ``kedro mlflow …`` in a project, as a user would."""
+    return run_kedro(project, "mlflow", *words)
 
 
 @pytest.fixture(scope="session")

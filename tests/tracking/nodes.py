@@ -48,12 +48,16 @@ def hang_up(value: object) -> float:
     return 1.0
 
 
-def autolog(value: object) -> float:
+def fit(value: object) -> float:
     from sklearn.linear_model import LinearRegression
 
-    mlflow.sklearn.autolog(silent=True)
     LinearRegression().fit([[1.0], [2.0]], [1.0, 2.0])
     return 1.0
+
+
+def autolog(value: object) -> float:
+    mlflow.sklearn.autolog(silent=True)
+    return fit(value)
 
 
 def several(*values: object) -> tuple[float, float]:

@@ -10,9 +10,10 @@ import pytest
 from click import ClickException
 from kedro.pipeline import Pipeline, node
 from kedro.runner import ParallelRunner, SequentialRunner, ThreadRunner
+from mlflow.utils.autologging_utils import get_autologging_config
 
 from tests.tracking import nodes
-from tests.tracking.conftest import Project
+from tests.tracking.conftest import Project, run_kedro
 
 ONE = Pipeline([node(nodes.one, "params:a", "done", name="one")])
 FAILING = Pipeline([node(nodes.fail, "params:a", None, name="fail")])
@@ -302,19 +303,47 @@ def test_sub_runs_are_an_error_where_they_are_not_wanted(project: Project) -> No
 
 
 @pytest.mark.parametrize("off", [True, False])
-def test_autologging_is_off_during_a_run_unless_it_may_be_on(
+def test_autologging_that_was_on_is_off_during_a_run_unless_it_may_be_on(
     project: Project, off: bool
 ) -> None:
     flag = str(off).lower()
     project.mlflow_yml(
         f"tracking: {{disable_tracking: {{disable_autologging: {flag}}}}}"
     )
+    mlflow.sklearn.autolog(silent=True)
     try:
-        project.run(Pipeline([node(nodes.autolog, "params:a", "x", name="x")]))
+        project.run(Pipeline([node(nodes.fit, "params:a", "x", name="x")]))
+        assert get_autologging_config("sklearn", "disable") is False
     finally:
         mlflow.sklearn.autolog(disable=True)
     logged = set(project.only_run().data.params)
     assert logged == {"a"} if off else logged > {"a"}
+
+
+def test_autologging_that_waits_for_a_library_is_off_during_a_run(
+    project: Project,
+) -> None:
+    """As a process of its own: scikit-learn is imported by the node first."""
+    registry = """
+import mlflow
+from kedro.pipeline import Pipeline, node
+from tests.tracking.nodes import fit
+mlflow.autolog(silent=True)
+def register_pipelines():
+    return {"__default__": Pipeline([node(fit, "params:a", "x", name="x")])}
+"""
+    project.write("src/tracked/pipeline_registry.py", registry)
+    done = run_kedro(project.path, "run")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert set(project.only_run().data.params) == {"a"}
+
+
+def test_autologging_that_a_node_turns_on_logs(project: Project) -> None:
+    try:
+        project.run(Pipeline([node(nodes.autolog, "params:a", "x", name="x")]))
+    finally:
+        mlflow.sklearn.autolog(disable=True)
+    assert set(project.only_run().data.params) > {"a"}
 
 
 def test_runs_at_once_are_runs_of_their_own(project: Project) -> None:

@@ -13,8 +13,8 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
-from tracking.server import oauth2
 from tracking.errors import TrackingError
+from tracking.server import oauth2
 from tracking.server.oauth2 import OAuth2ClientCredentialsProvider
 
 SECRET = "hunter2"

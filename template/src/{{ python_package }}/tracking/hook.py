@@ -1,48 +1,49 @@
-"""Kedro's life cycle mapped to the tracked run; holds no logic of its own."""
+"""Kedro's life cycle mapped to the tracked run; holds no logic and no state of its own."""
 
-import threading
 from typing import TYPE_CHECKING, Any
 
 from kedro.framework.hooks import hook_impl
+
+from .run.kedro_run import fail_left_runs, open_run, run_of
 
 if TYPE_CHECKING:  # every command of Kedro's imports this module
     from kedro.framework.context import KedroContext
     from kedro.io import CatalogProtocol
     from kedro.pipeline import Pipeline
 
-_TRACKED_RUN = "tracked_run"
-
 
 class MlflowHook:
     """Makes an MLflow run of every Kedro run.
 
-    The object serves all sessions of a process: a run's own state is carried by its
-    catalog, which Kedro hands to every hook and to every worker process.
+    The object serves all sessions of a process, so it keeps nothing. A catalog knows its
+    context and its run, and Kedro hands it to every hook and to every worker process.
     """
-
-    def __init__(self) -> None:
-        self._thread = threading.local()  # a session loads its context in its thread
 
     @hook_impl
     def after_context_created(self, context: "KedroContext") -> None:
         from .config.loading import load_config
+        from .datasets.catalogs import announce
         from .notebook import activate, is_loading
 
         context.mlflow = load_config(context.config_loader)  # type: ignore[attr-defined]
-        self._thread.context = context
+        announce(context)
         if is_loading():
-            activate(context, self._end_left_run)
+            activate(context)
 
-    @hook_impl
+    @hook_impl(tryfirst=True)
     def after_catalog_created(
         self, catalog: "CatalogProtocol", save_version: str | None
     ) -> None:
-        if save_version is None:  # not a run's, which before_pipeline_run sees to
-            from .datasets import connect
-            from .run.untracked import server_to_read
+        from .datasets.catalogs import making_context, remember_context
 
-            context = self._thread.context
-            connect(catalog, lambda: server_to_read(context))
+        if save_version is not None:  # a run's, which before_pipeline_run prepares
+            remember_context(catalog)
+            return
+        from .datasets import connect
+        from .run.untracked import server_to_read
+
+        context = making_context()
+        connect(catalog, lambda: server_to_read(context))
 
     @hook_impl(tryfirst=True)
     def before_pipeline_run(
@@ -51,57 +52,48 @@ class MlflowHook:
         pipeline: "Pipeline",
         catalog: "CatalogProtocol",
     ) -> None:
+        from .config.loading import mlflow_config
         from .datasets import bind, untrack
-        from .run.lifecycle import TrackedRun, disabled_by
+        from .datasets.catalogs import context_of
+        from .run.untracked import UntrackedRun, disabled_by, server_to_read
 
-        context = self._thread.context
-        self._end_left_run()
-        if reason := disabled_by(context.mlflow, run_params):
-            from .run.untracked import UntrackedRun, server_to_read
-
+        fail_left_runs()
+        context = context_of(catalog)
+        options = mlflow_config(context).tracking
+        if reason := disabled_by(options, run_params):
             untrack(pipeline, catalog, lambda: server_to_read(context))
-            self._thread.run = UntrackedRun(reason)
-            setattr(catalog, _TRACKED_RUN, self._thread.run)
+            open_run(UntrackedRun(reason), catalog)
             return
+        from .run.lifecycle import TrackedRun
         from .run.parameters import pipeline_params
 
-        params = pipeline_params(pipeline, catalog, context.mlflow.tracking.params)
-        run = TrackedRun.start(context, run_params, params)
-        setattr(catalog, _TRACKED_RUN, run)
-        self._thread.run = run
+        params = pipeline_params(pipeline, catalog, options.params)
+        run = TrackedRun(context, run_params, params)
+        open_run(run, catalog)
         bind(pipeline, catalog, run.handle)
 
     @hook_impl
     def before_node_run(self, catalog: "CatalogProtocol") -> None:
-        if run := _tracked_run(catalog):
+        if run := run_of(catalog):
             run.attach()
 
     @hook_impl(trylast=True)
     def after_node_run(self, catalog: "CatalogProtocol") -> None:
-        if run := _tracked_run(catalog):
+        if run := run_of(catalog):
             run.detach()
 
     @hook_impl(trylast=True)
     def on_node_error(self, error: Exception, catalog: "CatalogProtocol") -> None:
-        if run := _tracked_run(catalog):
-            run.notice(error)
+        if run := run_of(catalog):
+            run.node_failed(error)
             run.detach()
 
     @hook_impl(trylast=True)
     def after_pipeline_run(self, catalog: "CatalogProtocol") -> None:
-        if run := _tracked_run(catalog):
+        if run := run_of(catalog):
             run.end("FINISHED")
 
     @hook_impl(trylast=True)
     def on_pipeline_error(self, error: Exception, catalog: "CatalogProtocol") -> None:
-        if run := _tracked_run(catalog):
+        if run := run_of(catalog):
             run.fail(error)
-
-    def _end_left_run(self) -> None:
-        """End a run that Ctrl-C or a SystemExit has left: Kedro has no hook for those."""
-        if run := getattr(self._thread, "run", None):
-            run.fail()
-
-
-def _tracked_run(catalog: "CatalogProtocol") -> Any:
-    return getattr(catalog, _TRACKED_RUN, None)

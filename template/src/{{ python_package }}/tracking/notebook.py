@@ -6,11 +6,18 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
+
+from .run.kedro_run import fail_left_runs
+from .server.process_environment import (
+    loaded_mlflow,
+    register_session,
+    unregister_session,
+)
 
 if TYPE_CHECKING:
     from kedro.framework.context import KedroContext
@@ -36,20 +43,16 @@ class Notebook:
 
     Args:
         context: of the notebook's session.
-        end_left_run: ends a Kedro run that was interrupted; called after each cell.
     """
 
-    def __init__(
-        self, context: "KedroContext", end_left_run: Callable[[], None]
-    ) -> None:
+    def __init__(self, context: "KedroContext") -> None:
         self._context = context
-        self._end_left_run = end_left_run
         self._server: Connection | None = None
         self._runs = 0
         self._lock = threading.RLock()
         self._import = _Import("mlflow", before=self.lend, after=self.log_in)
 
-    def lends_server_of(self, context: "KedroContext") -> bool:
+    def is_connected_to(self, context: "KedroContext") -> bool:
         """Whether the server that stands now is the one that a context names."""
         return self._server is not None and _place(self._context) == _place(context)
 
@@ -69,13 +72,14 @@ class Notebook:
         Raises:
             TrackingError: ``mlflow.yml`` or ``credentials.yml`` cannot be followed.
         """
-        from .run.lifecycle import is_disabled
+        from .run.untracked import is_disabled
         from .server.connection import Connection
 
         with self._lock:
             if not (self._server or self._runs or is_disabled()):
                 options = self._context.mlflow.server  # type: ignore[attr-defined]
-                self._server = Connection(options, self._context, exclusive=False)
+                self._server = Connection(options, self._context)
+                self._server.export()
 
     def log_in(self) -> None:
         """Tell MLflow the login and whom to ask for the experiment.
@@ -155,7 +159,7 @@ class Notebook:
             TrackingError: ``mlflow.yml`` or ``credentials.yml`` cannot be followed; the
                 earlier notebook stays.
         """
-        mlflow = sys.modules.get("mlflow")
+        mlflow = loaded_mlflow()
         earlier: Notebook | None = getattr(shell, _ATTRIBUTE, None)
         if earlier:
             if mlflow:
@@ -165,6 +169,7 @@ class Notebook:
         elif _belongs_to_others():
             return
         setattr(shell, _ATTRIBUTE, self)
+        register_session(self)
         shell.events.register("post_run_cell", self._after_cell)
         sys.meta_path.insert(0, self._import)
         self.begin()
@@ -174,16 +179,17 @@ class Notebook:
 
     def close(self, shell: Any, successor: "Notebook") -> None:
         """Make room; a run that cells have left open ends when its server changes."""
-        mlflow = sys.modules.get("mlflow")
-        if mlflow and self._server and not self.lends_server_of(successor._context):
+        mlflow = loaded_mlflow()
+        if mlflow and self._server and not self.is_connected_to(successor._context):
             while mlflow.active_run():
                 mlflow.end_run()
         shell.events.unregister("post_run_cell", self._after_cell)
         sys.meta_path.remove(self._import)
+        unregister_session(self)
         self.end()
 
     def _after_cell(self, _: object) -> None:
-        self._end_left_run()
+        fail_left_runs()
 
 
 class _Import(MetaPathFinder):
@@ -229,7 +235,7 @@ def is_loading() -> bool:
     return any(f.f_globals.get("__name__") == "kedro.ipython" for f, _ in stack)
 
 
-def activate(context: "KedroContext", end_left_run: Callable[[], None]) -> None:
+def activate(context: "KedroContext") -> None:
     """Let cells log where the runs of a context go, from now on.
 
     Raises:
@@ -237,26 +243,7 @@ def activate(context: "KedroContext", end_left_run: Callable[[], None]) -> None:
     """
     from IPython import get_ipython
 
-    Notebook(context, end_left_run).open(get_ipython())
-
-
-@contextmanager
-def suspended() -> Iterator[None]:
-    """Take the notebook's server back for the length of a run, if there is a notebook."""
-    notebook = _current()
-    with notebook.suspended() if notebook else nullcontext():
-        yield
-
-
-def is_open_in_notebook(context: "KedroContext") -> bool:
-    """Whether a context is in a notebook whose server, its own, is lent already."""
-    notebook = _current()
-    return notebook is not None and notebook.lends_server_of(context)
-
-
-def _current() -> Notebook | None:
-    ipython = sys.modules.get("IPython")
-    return getattr(ipython.get_ipython(), _ATTRIBUTE, None) if ipython else None
+    Notebook(context).open(get_ipython())
 
 
 def _place(context: "KedroContext") -> tuple[Any, ...]:
@@ -269,7 +256,7 @@ def _place(context: "KedroContext") -> tuple[Any, ...]:
 
 def _belongs_to_others() -> bool:
     """Whether an orchestrator or a cell has a run already, whose server is in use."""
-    mlflow = sys.modules.get("mlflow")
+    mlflow = loaded_mlflow()
     return "MLFLOW_RUN_ID" in os.environ or bool(mlflow and mlflow.active_run())
 
 

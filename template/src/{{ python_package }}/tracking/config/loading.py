@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 from kedro.config import AbstractConfigLoader, MissingConfigException
+from kedro.framework.context import KedroContext
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
@@ -49,6 +50,12 @@ def load_config(config_loader: AbstractConfigLoader) -> KedroMlflowConfig:
     except ValidationError as invalid:
         problems = [_sentence(e, config_loader) for e in invalid.errors()]
     raise TrackingError("\n".join(problems))
+
+
+def mlflow_config(context: KedroContext) -> KedroMlflowConfig:
+    """Return the configuration that the hook has put on the context."""
+    config: KedroMlflowConfig = context.mlflow  # type: ignore[attr-defined]
+    return config
 
 
 def environment(config_loader: AbstractConfigLoader) -> str:

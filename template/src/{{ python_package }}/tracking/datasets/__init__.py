@@ -10,7 +10,7 @@ from kedro.pipeline import Pipeline
 from .base import MlflowDataset
 
 if TYPE_CHECKING:
-    from ..run.lifecycle import RunHandle
+    from ..run.handle import RunHandle
 
 
 def connect(

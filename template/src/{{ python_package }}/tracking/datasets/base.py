@@ -11,7 +11,7 @@ from ..redaction import shows_secret, without_secrets
 from ..terminal.log_filters import without
 
 if TYPE_CHECKING:
-    from ..run.lifecycle import RunHandle
+    from ..run.handle import RunHandle
 
 
 class MlflowDataset(AbstractDataset[Any, Any]):

@@ -1,10 +1,11 @@
-"""Ctrl-C, SIGTERM and a closed terminal while a run is under way."""
+"""Ctrl-C, SIGTERM and a closed terminal while a run is open."""
 
 import multiprocessing
 import signal
 import threading
-from collections.abc import Callable
-from types import FrameType
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType, TracebackType
 from typing import Any
 
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
@@ -16,32 +17,73 @@ class OnTermination:
     Signals reach the main thread alone; in any other thread this does nothing.
 
     Args:
-        callback: called once, in a thread of its own: the main thread may hold a lock
-            of MLflow's at that moment. The process waits for it before it ends.
-        first: called before that, in the main thread; must not block.
+        callback: reports to the server, in a thread of its own: the main thread may hold
+            a lock of MLflow's at that moment. The process waits for it before it ends.
+        hurry: called when a signal arrives that is held.
     """
 
-    def __init__(self, callback: Callable[[], None], first: Callable[[], None]) -> None:
-        self._callback, self._first = callback, first
+    def __init__(self, callback: Callable[[], None], hurry: Callable[[], None]) -> None:
+        self._callback, self._hurry = callback, hurry
         self._previous: dict[int, Any] = {}
+        self._is_holding = False
+        self._held: int | None = None
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> "OnTermination":
         if threading.current_thread() is threading.main_thread():
             for number in [getattr(signal, n) for n in _NAMES if hasattr(signal, n)]:
                 if signal.getsignal(number) is not signal.SIG_IGN:  # nohup stays so
-                    self._previous[number] = signal.signal(number, self._interrupted)
+                    self._previous[number] = signal.signal(number, self._on_signal)
+        return self
 
-    def end(self) -> None:
-        """Put the handlers back that were there before."""
+    def __exit__(
+        self,
+        kind: type[BaseException] | None = None,
+        error: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        """Restore the handlers that were there before."""
         if threading.current_thread() is threading.main_thread():
             for number, previous in self._previous.items():
-                if signal.getsignal(number) == self._interrupted:
+                if signal.getsignal(number) == self._on_signal:
                     signal.signal(number, previous)
-            self._previous = {}
 
-    def _interrupted(self, number: int, frame: FrameType | None) -> None:
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold a signal back until the end of the block; a second one acts at once."""
+        self._is_holding = True
+        try:
+            yield
+        finally:
+            self._is_holding = False
+            number, self._held = self._held, None
+            if number is not None:
+                self._stop(number, None)
+
+    def wait(self) -> None:
+        """Wait until a callback that is under way has reported."""
+        if self._thread and self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self._is_holding and self._held is None:
+            self._held = number
+            self._hurry()
+            return
+        try:
+            self._stop(number, frame)
+        except BaseException:
+            self.__exit__()
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._callback, name="mlflow-run-killed"
+                )
+                self._thread.start()
+            raise
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        """Do what the process would do without this; mostly that raises."""
         previous = self._previous.get(number)
-        self.end()
-        self._first()
-        threading.Thread(target=self._callback, name="mlflow-run-killed").start()
         if callable(previous):
             previous(number, frame)
         else:

@@ -143,3 +143,9 @@ def _template(project_path: Path) -> dict[str, str]:
     tags = {"template.version": answers(project_path).get("_commit", "")}
     tags["template.edited"] = ", ".join(edited_files(Path(__file__).parents[1]))
     return {name: value[:_LONGEST] for name, value in tags.items() if value}
+
+
+def pipeline_names(run_params: Mapping[str, Any]) -> list[str]:
+    """Return the names of the pipelines that run, in alphabetical order."""
+    name = run_params.get("pipeline_name") or "__default__"
+    return sorted(run_params.get("pipeline_names") or [name])  # Kedro shuffles them

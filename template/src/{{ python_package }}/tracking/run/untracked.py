@@ -1,110 +1,155 @@
-"""A run that leaves no trace in MLflow, whatever its nodes call."""
+"""A run that is not tracked: what keeps it so, and where its nodes log meanwhile."""
 
 import atexit
 import logging
 import os
 import shutil
-import sys
 import tempfile
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from kedro.framework.context import KedroContext
 
-from ..notebook import is_open_in_notebook, suspended
+from ..config.loading import mlflow_config
+from ..config.options import TrackingOptions
+from ..errors import TrackingError
 from ..server.connection import Connection, fluent_uri
-from ..server.process_environment import EnvironmentOverride
+from ..server.process_environment import (
+    EnvironmentOverride,
+    has_session_for,
+    loaded_mlflow,
+    sessions_suspended,
+)
+from .handle import this_process
+from .kedro_run import forget
+from .tags import pipeline_names
 
 _logger = logging.getLogger(__name__)
 
 
 class UntrackedRun:
-    """Sends what nodes log by themselves to a folder that is thrown away.
+    """A Kedro run whose nodes log to a temporary store.
 
-    It costs no ``import mlflow`` where no node does that, and has the methods of
-    ``TrackedRun`` that hooks call. Under a run that somebody else has started, or while
-    a tracked one is under way in this process, it leaves MLflow alone.
+    It costs no ``import mlflow`` where no node logs. Under a run that somebody else has
+    started, or while a tracked one is open in this process, it leaves MLflow alone.
 
     Args:
         reason: what keeps the run untracked, for the log.
     """
 
     def __init__(self, reason: str) -> None:
-        self._surroundings = ExitStack()
-        folder = Path(tempfile.mkdtemp(prefix="kedro-mlflow-untracked-"))
-        self._surroundings.callback(shutil.rmtree, folder, ignore_errors=True)
-        self._joined = _is_joined()
-        uri = (folder / "store").as_uri()  # which MLflow makes when it is used
-        variables = {
-            "MLFLOW_TRACKING_URI": uri,
-            "MLFLOW_ALLOW_FILE_STORE": "true",
-            "MLFLOW_EXPERIMENT_ID": "0",
-        }
-        self._variables = {} if self._joined else variables
-        if not self._joined:
-            self._surroundings.enter_context(suspended())
-            self._surroundings.enter_context(EnvironmentOverride(variables))
-            self._surroundings.enter_context(fluent_uri(uri))
-        self._ended = False
-        atexit.register(self.fail)
-        _logger.info("No MLflow run: turned off by %s", reason)
+        self._reason = reason
+        self.thread = threading.get_ident()
+        self._owner = this_process()
+        self._variables: dict[str, str] = {}
+        self._resources = ExitStack()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_variables": self._variables, "_joined": self._joined}
+        return {"_variables": self._variables, "_owner": self._owner}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        os.environ.update(self._variables)
+        self.__dict__.update(state, _resources=ExitStack())
+
+    def open(self) -> None:
+        """Let MLflow log to a temporary store, which it makes when it is first used."""
+        with ExitStack() as resources:
+            resources.callback(forget, self)
+            if not _is_connected():
+                folder = Path(tempfile.mkdtemp(prefix="kedro-mlflow-untracked-"))
+                resources.callback(shutil.rmtree, folder, ignore_errors=True)
+                uri = (folder / "store").as_uri()
+                self._variables = {
+                    "MLFLOW_TRACKING_URI": uri,
+                    "MLFLOW_ALLOW_FILE_STORE": "true",
+                    "MLFLOW_EXPERIMENT_ID": "0",
+                }
+                resources.enter_context(sessions_suspended())
+                resources.enter_context(EnvironmentOverride(self._variables))
+                resources.enter_context(fluent_uri(uri))
+            self._resources = resources.pop_all()
+        atexit.register(self.fail)
+        _logger.info("No MLflow run: turned off by %s", self._reason)
 
     def attach(self) -> None:
-        """Nothing: there is no run."""
+        """Use the temporary store in a worker process too, for one node."""
+        if self._owner != this_process():
+            self._resources.enter_context(EnvironmentOverride(self._variables))
 
     def detach(self) -> None:
-        """Close what a node has opened in its thread."""
-        while not self._joined and _active_run() is not None:
-            sys.modules["mlflow"].end_run()
+        """End the runs that a node has opened in its thread."""
+        mlflow = loaded_mlflow()
+        while self._variables and mlflow and mlflow.active_run() is not None:
+            mlflow.end_run()
+        if self._owner != this_process():
+            self._resources.close()
 
-    def notice(self, error: Exception) -> None:
+    def node_failed(self, error: Exception) -> None:
         """Nothing: no server is waited for."""
 
     def end(self, status: str) -> None:
-        """Throw away what was logged, whatever the status; again does nothing."""
-        if not self._ended:
-            self._ended = True
+        """Delete what was logged, whatever the status; idempotent."""
+        if self._owner == this_process():
             atexit.unregister(self.fail)
             self.detach()
-            self._surroundings.close()
+            self._resources.close()
 
     def fail(self, error: Exception | None = None) -> None:
-        """As at any end."""
+        """Close it as at any end."""
         self.end("FAILED")
 
 
 @contextmanager
 def server_to_read(context: KedroContext) -> Iterator[None]:
-    """Reach the server without a run: for the inputs of an untracked one, or a dataset.
+    """Connect to the server without a run: for the inputs of an untracked one.
 
     Raises:
         TrackingError: ``mlflow.yml`` or ``credentials.yml`` cannot be followed.
     """
-    if _is_joined() or is_open_in_notebook(context):
+    if _is_connected() or has_session_for(context):
         yield
         return
-    with Connection(context.mlflow.server, context):  # type: ignore[attr-defined]
+    with Connection(mlflow_config(context).server, context):
         yield
 
 
-def _is_joined() -> bool:
+def is_disabled() -> bool:
+    """Whether the variable ``KEDRO_MLFLOW_DISABLED`` turns tracking off.
+
+    Raises:
+        TrackingError: it is neither true nor false.
+    """
+    value = os.environ.get("KEDRO_MLFLOW_DISABLED", "")
+    if value.lower() in ("true", "1", "yes", "on"):
+        return True
+    if value.lower() not in ("", "false", "0", "no", "off"):
+        raise TrackingError(
+            f"The variable KEDRO_MLFLOW_DISABLED is '{value}'; use true or false."
+        )
+    return False
+
+
+def disabled_by(options: TrackingOptions, run_params: Mapping[str, Any]) -> str:
+    """Return what keeps a run untracked, or nothing.
+
+    Raises:
+        TrackingError: ``KEDRO_MLFLOW_DISABLED`` is neither true nor false.
+    """
+    if is_disabled():
+        return "the variable KEDRO_MLFLOW_DISABLED"
+    disabled = options.disable_tracking.pipelines
+    if all(name in disabled for name in pipeline_names(run_params)):
+        return "tracking.disable_tracking.pipelines in mlflow.yml"
+    return ""
+
+
+def _is_connected() -> bool:
     """Whether there is another run, whose server is in use."""
+    mlflow = loaded_mlflow()
     return (
         "MLFLOW_RUN_ID" in os.environ
         or EnvironmentOverride.is_claimed("MLFLOW_TRACKING_URI")
-        or _active_run() is not None
+        or bool(mlflow and mlflow.active_run())
     )
-
-
-def _active_run() -> Any | None:
-    mlflow = sys.modules.get("mlflow")
-    return mlflow.active_run() if mlflow else None

@@ -5,6 +5,9 @@ import re
 _STATUS = re.compile(r"(?:failed with error code|too many) (\d{3})\b")
 _PAGE = re.compile(r"Response body: '\s*<(?:!doctype|html|head|body)\b", re.IGNORECASE)
 
+_NO_HOST = re.compile(r"resol|Name or service|nodename")
+_CUT = re.compile(r"not in a valid JSON|IncompleteRead|Connection broken")
+
 # Of the login, of a proxy's, of patience: nothing that the record is to blame for.
 _NOT_OF_THE_RECORD = (401, 403, 407, 408, 429)
 
@@ -50,19 +53,14 @@ def problem(error: str) -> str:
     """
     found = _STATUS.search(error)
     status = int(found[1]) if found else None
-    if status in (401, 403):
-        return "refuses the login"
-    if "refused" in error:
-        return "does not answer: nothing listens there"
-    if re.search(r"resol|Name or service|nodename", error):
-        return "does not answer: no host has that name"
-    if is_web_page(error) and status in (None, 404):
-        return (
-            "answers with a web page, not as an MLflow server does; is there a login in "
-            "front of it?"
-        )
-    if status:
-        return f"answers with an error: HTTP status {status}"
-    if re.search(r"not in a valid JSON|IncompleteRead|Connection broken", error):
-        return "sends only a part of its answer"
-    return "does not answer in time"
+    page = is_web_page(error) and status in (None, 404)
+    meanings = {
+        "refuses the login": status in (401, 403),
+        "does not answer: nothing listens there": "refused" in error,
+        "does not answer: no host has that name": _NO_HOST.search(error),
+        "answers with a web page, not as an MLflow server does; is there a login in "
+        "front of it?": page,
+        f"answers with an error: HTTP status {status}": status,
+        "sends only a part of its answer": _CUT.search(error),
+    }
+    return next((k for k, v in meanings.items() if v), "does not answer in time")

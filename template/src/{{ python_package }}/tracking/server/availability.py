@@ -1,24 +1,139 @@
-"""How long MLflow tries to reach a server that is not there."""
+"""What happens when the tracking server is slow, away, or refuses the login."""
 
 import logging
 import os
-from contextlib import AbstractContextManager
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from urllib.parse import urlsplit
 
+from ..errors import TrackingError
 from ..terminal.log_filters import only
+from .answers import problem
 from .process_environment import EnvironmentOverride
 
-SECONDS = 5
+BRIEFLY = 5  # seconds for a last request
+_AT_START = 60  # seconds for an answer, before anything has been computed
+_SLOW_AFTER = 8  # seconds until the user knows that the server is slow
+
+_PORTS = {
+    "http": 80,
+    "https": 443,
+    "postgresql": 5432,
+    "mysql": 3306,
+    "mssql": 1433,
+}
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy")
+LOGINS = (
+    "MLFLOW_TRACKING_TOKEN",
+    "MLFLOW_TRACKING_USERNAME",
+    "MLFLOW_TRACKING_PASSWORD",
+)
+_logger = logging.getLogger(__name__)
+
+
+class Availability:
+    """Whether a server answers, and the sentence when it does not.
+
+    Args:
+        uri: the server's tracking URI.
+        safe_uri: the same without a password, for sentences.
+        source: which file and key, or which variable, the address comes from.
+        env: the Kedro environment.
+    """
+
+    def __init__(self, uri: str, safe_uri: str, source: str, env: str) -> None:
+        self._uri, self._safe_uri = uri, safe_uri
+        self._source, self._env = source, env
+        self.has_header_provider = False
+
+    @contextmanager
+    def translate_errors(self, patient: bool = False) -> Iterator[None]:
+        """Say in a sentence that the server does not answer, or refuses the login.
+
+        Args:
+            patient: whether to try as long as MLflow does, minutes by default. Otherwise
+                a server that nobody listens at fails at once, and a slow one has a
+                minute, after a warning.
+
+        Raises:
+            TrackingError: instead of MLflow's own error.
+        """
+        from mlflow.exceptions import MlflowException
+
+        try:
+            with ExitStack() as stack:
+                if not patient:
+                    self._probe()
+                    stack.enter_context(_one_try(_AT_START))
+                    stack.enter_context(self._slowness_noticed())
+                yield
+        except MlflowException as error:
+            if "API request to" not in error.message:
+                raise
+            raise TrackingError(self._sentence(error.message)) from None
+
+    @contextmanager
+    def _slowness_noticed(self) -> Iterator[None]:
+        words = "The MLflow server at %s is slow; waiting for up to a minute"
+        timer = threading.Timer(_SLOW_AFTER, _logger.warning, (words, self._safe_uri))
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _probe(self) -> None:
+        """Connect once: MLflow and SQLAlchemy would try for minutes where nobody listens.
+
+        Raises:
+            TrackingError: nobody does.
+        """
+        parts = urlsplit(self._uri)
+        port = _PORTS.get(parts.scheme.partition("+")[0])
+        if not (port and parts.hostname) or _has_proxy():
+            return
+        address = (parts.hostname, parts.port or port)
+        try:
+            with self._slowness_noticed():
+                socket.create_connection(address, timeout=_AT_START).close()
+        except OSError as error:
+            raise TrackingError(self._sentence(str(error))) from None
+
+    def _sentence(self, error: str) -> str:
+        found, provider = problem(error), self.has_header_provider
+        remedy = (
+            "Start it, correct the address, or run with KEDRO_MLFLOW_DISABLED=true."
+        )
+        if found == "refuses the login":
+            found += "" if provider else _kind_of_login()
+            settings = "server.request_header_provider and " if provider else ""
+            clocks = ", and whether the servers' clocks agree" if provider else ""
+            remedy = (
+                f"Check {settings}server.credentials in mlflow.yml, and "
+                f"conf/{self._env}/credentials.yml{clocks}."
+            )
+        elif found.endswith("in time"):
+            remedy += " MLFLOW_HTTP_REQUEST_TIMEOUT sets how many seconds it has."
+        end = "" if found.endswith("?") else "."
+        return (
+            f"The MLflow server at {self._safe_uri} {found}{end} The environment is "
+            f"'{self._env}', the address comes from {self._source}. {remedy}"
+        )
 
 
 def fail_fast() -> EnvironmentOverride:
-    """Let MLflow ask its server once, until the loan is given back.
+    """Return variables by which MLflow asks its server once, for five seconds."""
+    return _one_try(BRIEFLY)
 
-    One try of five seconds instead of minutes, unless the user has set a variable of
-    MLflow's.
-    """
+
+def _one_try(seconds: int) -> EnvironmentOverride:
+    """Return variables for one try, unless the user has set MLflow's own."""
     variables = {
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
-        "MLFLOW_HTTP_REQUEST_TIMEOUT": str(SECONDS),
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": str(seconds),
     }
     return EnvironmentOverride(
         {k: v for k, v in variables.items() if k not in os.environ}
@@ -32,16 +147,19 @@ def is_unreachable(error: BaseException) -> bool:
 
 
 def one_warning(address: str) -> AbstractContextManager[None]:
-    """Say once for each request that MLflow tries again; urllib3 says it each time.
+    """Log once for each request that MLflow tries again; urllib3 logs each time.
 
     Args:
         address: the server's, for the sentence. What other requests meet is left alone.
     """
 
     def is_wanted(record: logging.LogRecord) -> bool:
-        if not str(record.msg).startswith("Retrying (") or len(record.args or ()) != 3:
+        arguments = record.args
+        if not str(record.msg).startswith("Retrying (") or not isinstance(
+            arguments, tuple
+        ):
             return True
-        retries, _, path = record.args  # type: ignore[misc]
+        retries, _, path = arguments
         if "/api/2.0/mlflow" not in str(path):
             return True
         record.msg = "The MLflow server at %s does not answer; trying again for a while"
@@ -49,3 +167,17 @@ def one_warning(address: str) -> AbstractContextManager[None]:
         return len(getattr(retries, "history", ())) <= 1
 
     return only("urllib3.connectionpool", is_wanted)
+
+
+def _has_proxy() -> bool:
+    return any(os.environ.get(n) or os.environ.get(n.upper()) for n in _PROXIES)
+
+
+def _kind_of_login() -> str:
+    """Name the variables that MLflow logs in with."""
+    given = [name for name in LOGINS if os.environ.get(name)]
+    if not given:
+        return f": neither {LOGINS[0]} nor {LOGINS[1]} has a value"
+    if given == [LOGINS[1]]:
+        return f": {LOGINS[2]} has no value"
+    return f" with {' and '.join(given)}"

@@ -1,104 +1,123 @@
-"""The tracking server of a run: reached, lent to the process, given back."""
+"""The connection of this process to the tracking server of an environment."""
 
 import os
-import socket
-import sys
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from kedro.framework.context import KedroContext
 
 from ..config.loading import environment, key_location
 from ..config.options import ServerOptions
-from ..errors import TrackingError
-from ..notebook import suspended
 from ..redaction import split_login, without_secrets
 from ..terminal.log_filters import without_secrets_in_logs
 from . import uris
-from .answers import problem
-from .availability import SECONDS, fail_fast, one_warning
+from .availability import LOGINS, Availability, fail_fast, one_warning
 from .credentials import credential_variables
-from .process_environment import EnvironmentOverride
+from .process_environment import (
+    EnvironmentOverride,
+    loaded_mlflow,
+    sessions_suspended,
+)
 
 if TYPE_CHECKING:
     from mlflow.entities import RunInfo
 
     from .auth import Login
 
-_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
-_LOGINS = (
-    "MLFLOW_TRACKING_TOKEN",
-    "MLFLOW_TRACKING_USERNAME",
-    "MLFLOW_TRACKING_PASSWORD",
-)
-
 
 class Connection:
-    """A tracking server that the process talks to for the length of a run.
+    """Connects this process to a tracking server, for the length of a ``with`` block.
+
+    A notebook, which stays connected between runs, calls ``export`` and ``log_in``
+    itself, when MLflow is imported.
+
+    Args:
+        options: ``server`` of ``mlflow.yml``.
+        context: the run's.
 
     Attributes:
         uri: the absolute tracking URI.
         safe_uri: the same for people, without a password.
-        place: the same in short.
-        variables: the environment variables that stand meanwhile, credentials
+        display_uri: the same in short.
+        variables: the environment variables that are set meanwhile, credentials
             included; workers of the run need the same ones.
         artifact_root: where the artifacts of a SQLite store go; None for other stores.
-        login: what MLflow asks for headers meanwhile; None where nobody asks.
+        login: what MLflow asks for headers meanwhile; None without a header provider.
     """
 
-    def __init__(
-        self, options: ServerOptions, context: KedroContext, exclusive: bool = True
-    ) -> None:
-        """Export the credentials, resolve the URIs and, for a run, register the login.
+    uri: str
+    safe_uri: str
+    display_uri: str
 
-        Args:
-            options: ``server`` of ``mlflow.yml``.
-            context: the run's.
-            exclusive: whether it is a run's: a notebook steps aside meanwhile, and
-                another run with another server is refused.
+    def __init__(self, options: ServerOptions, context: KedroContext) -> None:
+        self._options, self._context = options, context
+        self._env = environment(context.config_loader)
+        self._stack = ExitStack()
+        self.variables: dict[str, str] = {}
+        self.login: Login | None = None
+
+    def __enter__(self) -> "Connection":
+        """Connect for a run, which needs the process as it is set up here.
 
         Raises:
             TrackingError: ``mlflow.yml`` or ``credentials.yml`` cannot be followed, or
-                another run in this process is talking to another server.
+                another run in this process is connected to another server.
         """
-        self.variables: dict[str, str] = {}
-        self.login: Login | None = None
-        self._options, self._context = options, context
+        try:
+            self._stack.enter_context(sessions_suspended())
+            self.export(claimed=True)
+            self._stack.enter_context(fluent_uri(self.uri))
+            self.log_in()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave the process as it was found; idempotent."""
+        self._stack.close()
+
+    def export(self, claimed: bool = False) -> None:
+        """Resolve the addresses, and set the environment variables.
+
+        Args:
+            claimed: whether another run that needs other values is refused meanwhile.
+
+        Raises:
+            TrackingError: as above.
+        """
+        context, options = self._context, self._options
         project, loader = context.project_path, context.config_loader
-        self._env = environment(loader)
-        with ExitStack() as stack:
-            self._surroundings = stack
-            if exclusive:
-                stack.enter_context(suspended())
-            entries = context._get_config_credentials() if options.credentials else {}
-            variables = credential_variables(options.credentials, entries, loader)
-            lent_uri = variables.pop("MLFLOW_TRACKING_URI", None)
-            self._uri_is_a_credential = lent_uri is not None
-            registry = variables.pop("MLFLOW_REGISTRY_URI", None)
-            registry = options.mlflow_registry_uri or registry
-            registry = registry or os.environ.get("MLFLOW_REGISTRY_URI")
-            self.lend(variables, exclusive)
-            self.uri, registry, login = split_login(
-                uris.tracking_uri(options.mlflow_tracking_uri or lent_uri, project),
-                registry and uris.anchor(registry, project),
-            )
-            if any(name in variables for name in _LOGINS):
-                login = {}  # credentials.yml comes before the address
-            self.safe_uri = without_secrets(self.uri)
-            self.display_uri = uris.display_uri(self.uri, project)
-            self.artifact_root = uris.artifact_root(self.uri, project)
-            addresses = {"MLFLOW_TRACKING_URI": self.uri}
-            if registry:
-                addresses["MLFLOW_REGISTRY_URI"] = registry
-            self.lend({**addresses, **login}, exclusive)
-            stack.enter_context(without_secrets_in_logs())
-            stack.enter_context(one_warning(self.safe_uri))
-            if exclusive:
-                stack.enter_context(fluent_uri(self.uri))
-                self.log_in()
-            self._surroundings = stack.pop_all()
+        entries = context._get_config_credentials() if options.credentials else {}
+        variables = credential_variables(options.credentials, entries, loader)
+        uri_of_credentials = variables.pop("MLFLOW_TRACKING_URI", None)
+        registry = variables.pop("MLFLOW_REGISTRY_URI", None)
+        registry = options.mlflow_registry_uri or registry
+        registry = registry or os.environ.get("MLFLOW_REGISTRY_URI")
+        self.override(variables, claimed)
+        self.uri, registry, login = split_login(
+            uris.tracking_uri(
+                options.mlflow_tracking_uri or uri_of_credentials, project
+            ),
+            registry and uris.anchor(registry, project),
+        )
+        if any(name in variables for name in LOGINS):
+            login = {}  # credentials.yml comes before the address
+        self.safe_uri = without_secrets(self.uri)
+        self.display_uri = uris.display_uri(self.uri, project)
+        self.artifact_root = uris.artifact_root(self.uri, project)
+        addresses = {"MLFLOW_TRACKING_URI": self.uri}
+        if registry:
+            addresses["MLFLOW_REGISTRY_URI"] = registry
+        self.override({**addresses, **login}, claimed)
+        source = self._source(uri_of_credentials is not None)
+        self.availability = Availability(self.uri, self.safe_uri, source, self._env)
+        self._stack.enter_context(without_secrets_in_logs())
+        self._stack.enter_context(one_warning(self.safe_uri))
 
     def log_in(self) -> None:
         """Register the login with MLflow, which this imports.
@@ -108,15 +127,31 @@ class Connection:
         """
         from .auth import login
 
-        uris = [self.uri, self.variables.get("MLFLOW_REGISTRY_URI", self.uri)]
-        self.login = login(self._options.request_header_provider, self._context, uris)
+        servers = [self.uri, self.variables.get("MLFLOW_REGISTRY_URI", self.uri)]
+        self.login = login(
+            self._options.request_header_provider, self._context, servers
+        )
         if self.login:
+            self.availability.has_header_provider = True
             self.login.register()
-            self._surroundings.callback(self.login.unregister)
-            self.lend(self.login.variables)
+            self._stack.callback(self.login.unregister)
+            self.override(self.login.variables)
+
+    def translate_errors(self, patient: bool = False) -> AbstractContextManager[None]:
+        """Say in a sentence that the server is away; see ``Availability``."""
+        return self.availability.translate_errors(patient)
+
+    def fail_fast(self) -> None:
+        """From now on ask the server once and briefly: it was found gone."""
+        self._stack.enter_context(fail_fast())
+
+    def override(self, variables: Mapping[str, str], claimed: bool = False) -> None:
+        """Set environment variables until ``close``."""
+        self._stack.enter_context(EnvironmentOverride(variables, claimed))
+        self.variables.update(variables)
 
     def url(self, run: "RunInfo") -> str | None:
-        """Give the address of a run's page; None where no server shows it."""
+        """Return the address of a run's page; None where no server shows it."""
         if not self.uri.startswith(("http:", "https:")):
             return None
         address = self.safe_uri.rstrip("/")
@@ -130,111 +165,31 @@ class Connection:
             "" if self._env == default else f" --env {self._env}"
         )
 
-    def lend(self, variables: Mapping[str, str], exclusive: bool = False) -> None:
-        """Set environment variables until ``give_back``."""
-        self._surroundings.enter_context(EnvironmentOverride(variables, exclusive))
-        self.variables.update(variables)
-
-    def close(self) -> None:
-        """Leave the process as it was found; a second call does nothing."""
-        self._surroundings.close()
-
-    def __enter__(self) -> "Connection":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def fail_fast(self) -> None:
-        """From now on ask the server once and briefly: it was found gone."""
-        self._surroundings.enter_context(fail_fast())
-
-    @contextmanager
-    def translate_errors(self, patient: bool = False) -> Iterator[None]:
-        """Tell a server that does not answer, or refuses the login, in a sentence.
-
-        Args:
-            patient: whether to wait as long as MLflow does, minutes by default, and not
-                for five seconds.
-
-        Raises:
-            TrackingError: instead of MLflow's own error.
-        """
-        from mlflow.exceptions import MlflowException
-
-        if not patient:
-            self._probe_database()
-        try:
-            with nullcontext() if patient else fail_fast():
-                yield
-        except MlflowException as error:
-            if "API request to" not in error.message:
-                raise
-            raise TrackingError(self._sentence(error.message)) from None
-
-    def _sentence(self, error: str) -> str:
-        found = problem(error)
-        remedy = (
-            "Start it, correct the address, or run with KEDRO_MLFLOW_DISABLED=true."
-        )
-        if found == "refuses the login":
-            found += "" if self.login else _kind_of_login()
-            settings = "server.request_header_provider and " if self.login else ""
-            clocks = ", and whether the servers' clocks agree" if self.login else ""
-            remedy = (
-                f"Check {settings}server.credentials in mlflow.yml, and "
-                f"conf/{self._env}/credentials.yml{clocks}."
-            )
-        elif found.endswith("in time"):
-            remedy += " MLFLOW_HTTP_REQUEST_TIMEOUT sets how many seconds it has."
-        end = "" if found.endswith("?") else "."
-        return (
-            f"The MLflow server at {self.safe_uri} {found}{end} The environment is "
-            f"'{self._env}', the address comes from "
-            f"{self._source()}. {remedy}"
-        )
-
-    def _source(self) -> str:
+    def _source(self, is_credential: bool) -> str:
+        """Name where the address comes from."""
         if self._options.mlflow_tracking_uri:
             return key_location(
                 "server.mlflow_tracking_uri", self._context.config_loader
             )
         variable = "the variable MLFLOW_TRACKING_URI"
-        if self._uri_is_a_credential:
+        if is_credential:
             return f"{variable} in '{self._options.credentials}' of credentials.yml"
         return variable
-
-    def _probe_database(self) -> None:
-        """Connect once to a database's host, at which MLflow would try for minutes."""
-        parts = urlsplit(self.uri)
-        port = _PORTS.get(parts.scheme.partition("+")[0])
-        if port and parts.hostname:
-            address = (parts.hostname, parts.port or port)
-            try:
-                socket.create_connection(address, timeout=SECONDS).close()
-            except OSError as error:
-                raise TrackingError(self._sentence(str(error))) from None
 
 
 @contextmanager
 def fluent_uri(uri: str) -> Iterator[None]:
-    """Overrule an earlier ``mlflow.set_tracking_uri``, which beats the variable."""
-    mlflow = sys.modules.get("mlflow")
+    """Override ``mlflow.set_tracking_uri``, which has precedence over the variable.
+
+    A node's own call of it is undone at the end as well.
+    """
+    mlflow = loaded_mlflow()
     earlier = mlflow.get_tracking_uri() if mlflow else uri
     if mlflow and earlier != uri:
         mlflow.set_tracking_uri(uri)
     try:
         yield
     finally:
-        if mlflow and earlier != uri:
-            mlflow.set_tracking_uri(earlier)
-
-
-def _kind_of_login() -> str:
-    """Tell which variables MLflow logs in with, by name."""
-    given = [name for name in _LOGINS if os.environ.get(name)]
-    if not given:
-        return f": neither {_LOGINS[0]} nor {_LOGINS[1]} has a value"
-    if given == [_LOGINS[1]]:
-        return f": {_LOGINS[2]} has no value"
-    return f" with {' and '.join(given)}"
+        mlflow = loaded_mlflow()
+        if mlflow and mlflow.get_tracking_uri() != earlier:
+            mlflow.set_tracking_uri(earlier if earlier != uri else None)

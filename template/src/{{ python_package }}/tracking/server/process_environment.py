@@ -1,56 +1,72 @@
-"""The environment variables of the process while runs are under way."""
+"""The environment variables of the process, and whose connection they stand for."""
 
 import os
+import sys
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any, Protocol
+
+from kedro.framework.context import KedroContext
 
 from ..errors import TrackingError
 
 
 class EnvironmentOverride:
-    """Environment variables that stand for the length of a run.
+    """Environment variables that are set for a while, as a context manager.
 
     ``os.environ`` belongs to the whole process, so the class keeps one ledger for it:
-    while several runs borrow a variable, the last of them to end restores what stood
-    there before the first.
+    while several overrides of a variable overlap, the last one to close restores what
+    was set before the first.
 
     Args:
         variables: names and values to set.
-        exclusive: whether another exclusive loan of another value is an error, since
-            the two runs would mix.
-
-    Raises:
-        TrackingError: another run has borrowed one of them with another value.
+        claimed: whether the variables are needed with just these values. A claim on
+            another value is then refused, since two runs would mix.
     """
 
     _lock = threading.Lock()
-    _borrowers: Counter[str] = Counter()
+    _overrides: Counter[str] = Counter()
     _originals: dict[str, str | None] = {}
-    _exclusive: Counter[str] = Counter()
+    _claims: Counter[str] = Counter()
 
-    def __init__(self, variables: Mapping[str, str], exclusive: bool = False) -> None:
-        self._names: list[str] = []
+    def __init__(self, variables: Mapping[str, str], claimed: bool = False) -> None:
+        self._variables = dict(variables)
+        self._is_claimed = claimed
+        self._is_open = False
+
+    def __enter__(self) -> "EnvironmentOverride":
+        """Set the variables.
+
+        Raises:
+            TrackingError: another run in this process claims another value.
+        """
         with self._lock:
-            if exclusive:
-                self._refuse_others(variables)
-                self._exclusive.update(variables.keys())
-            self._is_exclusive = exclusive
-            self._names = list(variables)
-            for name, value in variables.items():
-                if not self._borrowers[name]:
+            if self._is_claimed:
+                self._refuse_others()
+                self._claims.update(self._variables.keys())
+            self._is_open = True
+            for name, value in self._variables.items():
+                if not self._overrides[name]:
                     self._originals[name] = os.environ.get(name)
-                self._borrowers[name] += 1
+                self._overrides[name] += 1
                 os.environ[name] = value
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
-        """Restore the environment; a second call does nothing."""
+        """Restore the variables; idempotent."""
         with self._lock:
-            names, self._names = self._names, []
-            for name in names:
-                self._borrowers[name] -= 1
-                self._exclusive[name] -= self._is_exclusive
-                if self._borrowers[name]:
+            if not self._is_open:
+                return
+            self._is_open = False
+            for name in self._variables:
+                self._overrides[name] -= 1
+                self._claims[name] -= self._is_claimed
+                if self._overrides[name]:
                     continue
                 original = self._originals.pop(name)
                 if original is None:
@@ -60,20 +76,60 @@ class EnvironmentOverride:
 
     @classmethod
     def is_claimed(cls, name: str) -> bool:
-        """Whether a run that is under way needs the variable as it stands."""
-        return cls._exclusive[name] > 0
+        """Whether an open run needs the variable as it is set."""
+        return cls._claims[name] > 0
 
-    def _refuse_others(self, variables: Mapping[str, str]) -> None:
-        for name, value in variables.items():
-            if self._exclusive[name] and os.environ[name] != value:
+    def _refuse_others(self) -> None:
+        for name, value in self._variables.items():
+            if self._claims[name] and os.environ[name] != value:
                 raise TrackingError(
                     f"Another run in this process needs another value of {name}: MLflow "
                     "has one server and one login in a process. Start this run when that "
                     "one has ended, or in a process of its own."
                 )
 
-    def __enter__(self) -> "EnvironmentOverride":
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+class Session(Protocol):
+    """Whoever connects this process to a server between runs, such as a notebook."""
+
+    def suspended(self) -> AbstractContextManager[None]:
+        """Disconnect for the length of a run."""
+
+    def is_connected_to(self, context: KedroContext) -> bool:
+        """Whether it is connected to the server that a context names."""
+
+
+_sessions: list[Session] = []
+
+
+def register_session(session: Session) -> None:
+    """Let a session be suspended while a run is open."""
+    _sessions.append(session)
+
+
+def unregister_session(session: Session) -> None:
+    """Undo ``register_session``."""
+    _sessions.remove(session)
+
+
+@contextmanager
+def sessions_suspended() -> Iterator[None]:
+    """Disconnect the sessions, so that a run finds the process as a command would."""
+    with ExitStack() as stack:
+        for session in list(_sessions):
+            stack.enter_context(session.suspended())
+        yield
+
+
+def has_session_for(context: KedroContext) -> bool:
+    """Whether a session is connected to the server that a context names."""
+    return any(session.is_connected_to(context) for session in _sessions)
+
+
+def loaded_mlflow() -> Any | None:
+    """Return MLflow if somebody has imported it, once that import is complete."""
+    if "mlflow" not in sys.modules:
+        return None
+    import mlflow
+
+    return mlflow

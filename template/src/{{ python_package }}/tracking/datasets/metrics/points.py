@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from mlflow.entities import Metric
 
-    from ...run.lifecycle import RunHandle
+    from ...run.handle import RunHandle
 
 
 class Point(NamedTuple):

@@ -1,0 +1,142 @@
+"""What another thread or process needs to log to a run."""
+
+import atexit
+import multiprocessing
+import os
+import uuid
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ..server.process_environment import EnvironmentOverride
+from . import active_runs
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric, Run, RunTag
+
+    from ..server.auth import Login
+    from .metric_queue import MetricQueue
+
+_PROCESS = uuid.uuid4()  # two containers may both have a process 1
+
+
+def this_process() -> tuple[int, uuid.UUID]:
+    """Return what tells this process from all others, on any machine."""
+    return os.getpid(), _PROCESS
+
+
+@dataclass(frozen=True, repr=False)
+class RunHandle:
+    """An open run, for the threads and worker processes that its nodes run in.
+
+    It travels with the catalog into worker processes. Unpickling it does nothing:
+    ``attach`` prepares a process, once for each run, and ``detach`` undoes that.
+
+    Attributes:
+        run: the MLflow run.
+        tracking_uri: its server.
+        variables: the run's environment variables, credentials included. They cross in
+            the worker's pipe and are shown nowhere.
+        owner: the process that opened the run.
+        nested: whether nodes may open runs below it.
+        is_new: whether it had nothing in it when the Kedro run began.
+        login: what MLflow asks for headers, if anything.
+        queue: metrics under way, in the process that opened the run.
+    """
+
+    run: "Run"
+    tracking_uri: str
+    variables: Mapping[str, str]
+    owner: tuple[int, uuid.UUID]
+    nested: bool
+    is_new: bool
+    login: "Login | None"
+    queue: "MetricQueue | None"
+
+    _guests: ClassVar[dict[str, "_Guest"]] = {}
+    """The runs of other processes that this process logs to, by their ids."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "queue": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+
+    @property
+    def is_owned(self) -> bool:
+        """Whether this process opened the run."""
+        return self.owner == this_process()
+
+    @property
+    def is_joined(self) -> bool:
+        """Whether somebody else has started the run, and will end it."""
+        return not self.variables
+
+    def client(self) -> "MlflowClient":
+        """Return a client of the run's own server, whatever a node has set since."""
+        from mlflow import MlflowClient
+
+        return MlflowClient(self.tracking_uri)
+
+    def attach(self) -> None:
+        """Make the run the active one of this thread, without a request."""
+        if not self.is_owned:
+            guest = self._guests.get(self.run.info.run_id)
+            if guest is None:
+                guest = self._guests[self.run.info.run_id] = _Guest(self)
+            guest.count += 1
+        active_runs.push(self.run, self.nested)
+
+    def detach(self) -> None:
+        """Take the run off this thread's stack, without ending it."""
+        active_runs.pop(self.run)
+        if guest := self._guests.get(self.run.info.run_id):
+            guest.count -= 1
+            if guest.count == 0 and not self._ends_with_its_owner:
+                self._guests.pop(self.run.info.run_id).close()
+
+    @property
+    def _ends_with_its_owner(self) -> bool:
+        """Whether this is a worker that the run's process has started for the run.
+
+        It need not be prepared again for each of its nodes.
+        """
+        parent = multiprocessing.parent_process()
+        return parent is not None and parent.pid == self.owner[0]
+
+    def log_metrics(self, metrics: "list[Metric]", tags: "list[RunTag]") -> None:
+        """Log metrics: at once in a worker process, else while nodes compute."""
+        if self.queue:
+            self.queue.add(metrics, tags)
+        else:
+            run_id = self.run.info.run_id
+            self.client().log_batch(run_id, metrics, tags=tags, synchronous=True)
+
+    def flush(self) -> None:
+        """Wait until all metrics are there, before they are read."""
+        if self.queue:
+            self.queue.flush()
+
+
+class _Guest:
+    """A worker process while it logs to a run of another process."""
+
+    def __init__(self, handle: RunHandle) -> None:
+        self.count = 0
+        self._stack = ExitStack()
+        with ExitStack() as stack:
+            stack.enter_context(EnvironmentOverride(handle.variables, claimed=True))
+            if handle.login:
+                handle.login.register()
+                stack.callback(handle.login.unregister)
+            active_runs.drop_connections()
+            stack.enter_context(active_runs.inherited(handle.run, handle.nested))
+            self._stack = stack.pop_all()
+        # MLflow would end the run with this process.
+        atexit.register(active_runs.forget_all)
+
+    def close(self) -> None:
+        atexit.unregister(active_runs.forget_all)
+        self._stack.close()

@@ -1,0 +1,45 @@
+"""CPU, memory and disk during a run, measured by MLflow's own monitor."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+
+from ..errors import TrackingError
+
+
+@contextmanager
+def system_metrics(run_id: str, tracking_uri: str, is_new: bool) -> Iterator[None]:
+    """Log system metrics meanwhile, if ``MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING`` says so.
+
+    Args:
+        run_id: the run.
+        tracking_uri: its server.
+        is_new: whether it has no system metrics yet.
+    """
+    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+    monitor = SystemMetricsMonitor(
+        run_id, resume_logging=not is_new, tracking_uri=tracking_uri
+    )
+    monitor.start()
+    try:
+        yield
+    finally:
+        monitor.finish()
+
+
+def wants_system_metrics() -> bool:
+    """Whether system metrics are asked for.
+
+    Raises:
+        TrackingError: they are, and psutil, which measures them, is not installed.
+    """
+    from mlflow.environment_variables import MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING
+
+    wanted = bool(MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING.get())
+    if wanted and find_spec("psutil") is None:
+        raise TrackingError(
+            "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING is true, and psutil, which measures "
+            "them, is not installed. Install it, or unset the variable: uv add psutil"
+        )
+    return wanted
