@@ -72,7 +72,8 @@ class MlflowMetricDataset(MetricDataset):
                     now = max(now, (last.timestamp or 0) + 1)  # MLflow shows the latest
             timestamp: int = self._save_args.get("timestamp", now)
             point = Point(step, value, timestamp)
-            log(run_id, self._handle, metrics(self._metric, [point]), "", None)
+            entries = metrics(self._metric, [point])
+            log(run_id, self._handle, entries, "", None, self.name)
 
     def _last_point(self, run_id: str) -> Point | None:
         handle = None if self._run_id else self._handle
