@@ -8,6 +8,7 @@ from collections.abc import Callable
 import mlflow
 import pytest
 from click import ClickException
+from kedro.io import DatasetError
 from kedro.pipeline import Pipeline, node
 from mlflow.entities import Metric
 from tracking.errors import TrackingError
@@ -225,6 +226,21 @@ def test_refused_record_is_named_with_its_dataset_and_takes_no_other_along(
     )
     assert logged(server) == ("FAILED", {f"m_{n}" for n in range(40) if n != 7})
     assert proxy.counts[f"POST {BATCH}"] < 20
+
+
+def test_name_that_mlflow_refuses_is_an_error_of_its_node_and_the_rest_arrives(
+    server: str, http_project: Callable[[str], Project]
+) -> None:
+    project = http_project(server)
+    project.write(
+        "conf/base/catalog.yml", {"bad": {**METRIC, "key": "a@b"}, "m_{n}": METRIC}
+    )
+    bad = Pipeline([node(nodes.one, "m_1", "bad", name="bad")])
+    with pytest.raises(
+        DatasetError, match="Dataset 'bad'.*MLflow refuses the name 'a@b'"
+    ):
+        project.run(FORTY + bad)
+    assert logged(server) == ("FAILED", {f"m_{n}" for n in range(40)})
 
 
 def test_run_that_is_gone_refuses_all_at_once(

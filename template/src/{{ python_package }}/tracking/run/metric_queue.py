@@ -64,7 +64,8 @@ class MetricQueue:
             source: the dataset that saves them, for errors.
         """
         with self._changed:
-            self._waiting += [_Entry(record, source) for record in (*metrics, *tags)]
+            self._waiting += [_Entry(metric, source) for metric in metrics]
+            self._waiting += [_Entry(tag, source) for tag in tags]
 
     def send(self) -> None:
         """Send what is there, in a thread of its own; returns at once."""

@@ -29,7 +29,7 @@ class Params:
 
 
 def pipeline_params(
-    pipeline: Pipeline, catalog: CatalogProtocol, options: ParamsOptions
+    pipeline: Pipeline, catalog: "CatalogProtocol[Any, Any]", options: ParamsOptions
 ) -> Params:
     """Give the parameters that the nodes of a pipeline use, each of them once.
 
