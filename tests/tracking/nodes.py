@@ -1,7 +1,13 @@
 """Node functions that worker processes can import."""
 
+import multiprocessing
+import os
 import signal
+import subprocess
+import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import mlflow
 
@@ -62,3 +68,56 @@ def autolog(value: object) -> float:
 
 def several(*values: object) -> tuple[float, float]:
     return 1.0, 2.0
+
+
+def log_in_threads(value: object) -> float:
+    thread = threading.Thread(target=mlflow.log_metric, args=("thread", 1))
+    thread.start()
+    thread.join()
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(mlflow.log_metric, ("pool_0", "pool_1"), (0, 1)))
+    return 1.0
+
+
+def log_in_processes(methods: list[str]) -> float:
+    for method in methods:
+        context = multiprocessing.get_context(method)
+        process = context.Process(target=mlflow.log_metric, args=(method, 1))
+        process.start()
+        process.join()
+        assert process.exitcode == 0, (method, process.exitcode)
+    return 1.0
+
+
+def log_in_subprocess(value: object) -> float:
+    code = "import mlflow; mlflow.log_metric('subprocess', 1)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    return 1.0
+
+
+def log_in_joblib(value: object) -> float:
+    from joblib import Parallel, delayed
+
+    Parallel(n_jobs=2)(delayed(mlflow.log_metric)(f"loky_{n}", n) for n in (0, 1))
+    return 1.0
+
+
+def fork_and_exit(value: object) -> float:
+    if (pid := os.fork()) == 0:
+        mlflow.log_metric("forked", 1)
+        sys.exit(0)  # with the handlers that MLflow has registered for an exit
+    os.waitpid(pid, 0)
+    return 1.0
+
+
+def sub_runs_beside_the_variable(value: object) -> float:
+    assert os.environ["MLFLOW_RUN_ID"]
+    with mlflow.start_run(nested=True, run_name="child"):
+        mlflow.log_metric("inner", 1)
+    assert os.environ["MLFLOW_RUN_ID"]
+    return 1.0
+
+
+def set_other_server(uri: str) -> float:
+    mlflow.set_tracking_uri(uri)
+    return 1.0

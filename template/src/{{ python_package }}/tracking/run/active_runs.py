@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from ..errors import TrackingError
 from ..server.process_environment import loaded_mlflow
@@ -144,7 +145,7 @@ class _Inheritance:
         self._runs: list[tuple[Run, bool]] = []
         self._lock = threading.RLock()
         self._process = os.getpid()
-        self._strangers: set[int | None] = set()
+        self._strangers: WeakSet[threading.Thread] = WeakSet()
         self._default: Callable[[], Any] | None = None
 
     def add(self, run: "Run", nested: bool) -> None:
@@ -164,8 +165,8 @@ class _Inheritance:
     def _begin(self) -> None:
         self._process = os.getpid()
         self.before = os.environ.get(_RUN_ID)
-        threads = {thread.ident for thread in threading.enumerate()}
-        self._strangers = threads - {threading.get_ident()}  # no node has started them
+        self._strangers = WeakSet(threading.enumerate())  # no node has started them
+        self._strangers.discard(threading.current_thread())
         stack = _stack()
         self._default, stack.default_factory = stack.default_factory, self._inherit
         _hide(_Hidden())
@@ -191,7 +192,7 @@ class _Inheritance:
             drop_connections()
             atexit.register(forget_all)  # MLflow would end the run with this process
         ids = {run.info.run_id for run, _ in self._runs}
-        if len(ids) != 1 or threading.get_ident() in self._strangers:
+        if len(ids) != 1 or threading.current_thread() in self._strangers:
             return []
         run, nested = self._runs[0]
         return _Stack([_active(run)], nested, inherited=True)
