@@ -16,7 +16,7 @@ def announce(context: KedroContext) -> None:
     """Let ``making_context`` know the context whenever it makes a catalog."""
     make = context._get_catalog
 
-    def get_catalog(*args: Any, **kwargs: Any) -> CatalogProtocol:
+    def get_catalog(*args: Any, **kwargs: Any) -> "CatalogProtocol[Any, Any]":
         with _announced(context):
             return make(*args, **kwargs)
 
@@ -28,12 +28,12 @@ def making_context() -> KedroContext:
     return _making.get()
 
 
-def remember_context(catalog: CatalogProtocol) -> None:
+def remember_context(catalog: "CatalogProtocol[Any, Any]") -> None:
     """Keep the context on the catalog of a run, which ``context_of`` takes off again."""
     setattr(catalog, _ATTRIBUTE, making_context())
 
 
-def context_of(catalog: CatalogProtocol) -> KedroContext:
+def context_of(catalog: "CatalogProtocol[Any, Any]") -> KedroContext:
     """Return the context of a run's catalog, once: workers cannot pickle it."""
     context: KedroContext = catalog.__dict__.pop(_ATTRIBUTE)
     return context

@@ -106,10 +106,12 @@ class RunHandle:
         parent = multiprocessing.parent_process()
         return parent is not None and parent.pid == self.owner[0]
 
-    def log_metrics(self, metrics: "list[Metric]", tags: "list[RunTag]") -> None:
+    def log_metrics(
+        self, metrics: "list[Metric]", tags: "list[RunTag]", source: str = ""
+    ) -> None:
         """Log metrics: at once in a worker process, else while nodes compute."""
         if self.queue:
-            self.queue.add(metrics, tags)
+            self.queue.add(metrics, tags, source)
         else:
             run_id = self.run.info.run_id
             self.client().log_batch(run_id, metrics, tags=tags, synchronous=True)
@@ -117,7 +119,7 @@ class RunHandle:
     def flush(self) -> None:
         """Wait until all metrics are there, before they are read."""
         if self.queue:
-            self.queue.flush()
+            self.queue.wait()
 
 
 class _Guest:
