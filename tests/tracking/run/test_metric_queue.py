@@ -32,7 +32,7 @@ def test_order_of_points_is_kept(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", project.store)
     run_id = project.client.create_run("0").info.run_id
-    pending = MetricQueue(run_id)
+    pending = MetricQueue(run_id, mlflow.get_tracking_uri())
     for step in range(1005):
         pending.add([Metric("loss", float(step), 1, step)])
         if step % 100 == 0:
@@ -99,7 +99,7 @@ def test_what_waits_for_the_server_goes_first_when_it_is_back(
         return real(self, run_id, metrics, *args, **kwargs)
 
     monkeypatch.setattr(mlflow.MlflowClient, "log_batch", broken_once)
-    queue = MetricQueue(run_id)
+    queue = MetricQueue(run_id, mlflow.get_tracking_uri())
     queue.add([Metric("early", 1.0, 1, 0)])
     queue.send()
     while not calls:
@@ -114,7 +114,7 @@ def test_server_that_stays_away_ends_the_wait_and_everything_is_named(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    queue = MetricQueue("0" * 32)
+    queue = MetricQueue("0" * 32, mlflow.get_tracking_uri())
     queue.add([Metric("early", 1.0, 1, 0)], source="first")
     queue.send()
     queue.add([Metric("late", 1.0, 1, 0)])
@@ -305,7 +305,7 @@ def test_client_that_cannot_be_made_is_a_loss_like_any_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "no-such-scheme://")
-    pending = MetricQueue("0" * 32)
+    pending = MetricQueue("0" * 32, mlflow.get_tracking_uri())
     pending.add([Metric("early", 1.0, 1, 0)])
     with pytest.raises(TrackingError, match="'early'"):
         pending.flush(timeout=20)
@@ -318,7 +318,7 @@ def test_flush_does_not_wait_for_longer_than_it_is_told(
     monkeypatch.setattr(
         mlflow.MlflowClient, "log_batch", lambda *_, **__: time.sleep(5)
     )
-    pending = MetricQueue("0" * 32)
+    pending = MetricQueue("0" * 32, mlflow.get_tracking_uri())
     pending.add([Metric("stuck", 1.0, 1, 0)])
     start = time.monotonic()
     with pytest.raises(TrackingError, match="does not answer in time"):

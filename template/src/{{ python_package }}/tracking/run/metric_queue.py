@@ -39,10 +39,12 @@ class MetricQueue:
 
     Args:
         run_id: the run.
+        tracking_uri: its server, whatever a node has set since.
     """
 
-    def __init__(self, run_id: str) -> None:
-        self._run_id = run_id
+    def __init__(self, run_id: str, tracking_uri: str) -> None:
+        self._run_id, self._tracking_uri = run_id, tracking_uri
+        self._deadline = float("inf")
         self._waiting: list[_Entry] = []
         self._due = 0  # so many of them may go
         self._refused: list[tuple[_Entry, str]] = []
@@ -86,16 +88,16 @@ class MetricQueue:
         Raises:
             TrackingError: the server is away; names the metrics that wait.
         """
-        now = time.monotonic()
-        end = now + (PATIENCE if timeout is None else timeout)
+        start = time.monotonic()
+        end = start + (PATIENCE if timeout is None else timeout)
         pause = 0.5
         known_gone = _is_gone(self._away)
         while True:
-            left = None if timeout is None else end - time.monotonic()
+            limit = float("inf") if timeout is None else end
             with fail_fast() if known_gone else nullcontext():
                 self.send()
                 with self._changed:
-                    in_time = self._changed.wait_for(lambda: self._thread is None, left)
+                    in_time = self._wait_until(limit)
                     if not self._waiting:
                         return
                     waiting, away = list(self._waiting), self._away
@@ -107,6 +109,19 @@ class MetricQueue:
                 raise TrackingError(_not_logged(waiting, _reason(away)))
             time.sleep(pause)
             pause *= 2
+
+    def hurry(self, seconds: float) -> None:
+        """Let every wait end after so many seconds: the process is asked to stop."""
+        self._deadline = time.monotonic() + seconds
+
+    def _wait_until(self, limit: float) -> bool:
+        """Wait for the thread, in slices that notice ``hurry``; return whether it ended."""
+        while self._thread is not None:
+            left = min(limit, self._deadline) - time.monotonic()
+            if left <= 0:
+                return False
+            self._changed.wait(min(left, 0.2))
+        return True
 
     def flush(self, timeout: float | None = None) -> None:
         """Do as ``wait``, and report what was refused as well.
@@ -166,7 +181,7 @@ class MetricQueue:
 
         records = [entry.record for entry in batch]
         try:
-            MlflowClient().log_batch(
+            MlflowClient(self._tracking_uri).log_batch(
                 self._run_id,
                 [record for record in records if isinstance(record, Metric)],
                 tags=[record for record in records if isinstance(record, RunTag)],
@@ -189,7 +204,11 @@ class MetricQueue:
         from mlflow import MlflowClient
 
         try:
-            stage = MlflowClient().get_run(self._run_id).info.lifecycle_stage
+            stage = (
+                MlflowClient(self._tracking_uri)
+                .get_run(self._run_id)
+                .info.lifecycle_stage
+            )
         except Exception as error:
             if not is_refusal(error):
                 raise
