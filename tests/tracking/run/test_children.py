@@ -29,35 +29,50 @@ def test_threads_of_a_node_log_to_its_run(project: Project) -> None:
     assert run.info.status == "FINISHED"
 
 
-@pytest.mark.parametrize("runner", ["SequentialRunner", "ThreadRunner"])
-def test_processes_of_a_node_log_to_its_run(project: Project, runner: str) -> None:
-    """From the command line: a worker under spawn imports the main module again."""
-    registry = """
+REGISTRY = """
 from kedro.pipeline import Pipeline, node
 from tests.tracking import nodes
 def register_pipelines():
-    return {"__default__": Pipeline([
-        node(nodes.log_in_processes, "params:methods", "a", name="processes"),
-        node(nodes.log_in_subprocess, "a", "b", name="subprocess"),
-        node(nodes.log_in_joblib, "b", "c", name="joblib"),
-        node(nodes.fork_and_exit, "c", "d", name="fork"),
-        node(nodes.sub_runs_beside_the_variable, "d", "e", name="sub_runs"),
-        node(nodes.log_in_node, "e", "f", name="itself"),
-    ])}
+    functions = [{functions}]
+    names = ["params:methods", *(f.__name__ for f in functions)]
+    return {{"__default__": Pipeline([
+        node(f, source, f.__name__, name=f.__name__)
+        for f, source in zip(functions, names)
+    ])}}
 """
-    methods = ["spawn", "forkserver"]
-    if runner == "SequentialRunner":  # Python's own pools of threads break under a fork
-        methods.append("fork")
-    project.write("conf/base/parameters.yml", {"methods": methods, "a": 1})
-    project.write("src/tracked/pipeline_registry.py", registry)
+
+
+def run_from_the_command_line(
+    project: Project, runner: str, methods: list[str], *functions: str
+) -> None:
+    """A process under spawn imports the main module again, so it is the real one."""
+    words = ", ".join(f"nodes.{function}" for function in functions)
+    project.write("conf/base/parameters.yml", {"methods": methods})
+    project.write("src/tracked/pipeline_registry.py", REGISTRY.format(functions=words))
     done = run_kedro(project.path, "run", "--runner", runner)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("runner", ["SequentialRunner", "ThreadRunner"])
+def test_processes_of_a_node_log_to_its_run(project: Project, runner: str) -> None:
+    methods = ["spawn", "forkserver"]
+    functions = ("log_in_processes", "log_in_subprocess", "log_in_joblib")
+    sub_runs = "sub_runs_beside_the_variable"
+    run_from_the_command_line(project, runner, methods, *functions, sub_runs)
     child, run = sorted(project.runs(), key=lambda run: run.info.run_name != "child")
     assert child.data.tags["mlflow.parentRunId"] == run.info.run_id
     assert child.data.metrics == {"inner": 1}
-    expected = {*methods, "subprocess", "loky_0", "loky_1", "forked", "fluent_1"}
-    assert set(run.data.metrics) == expected
+    assert set(run.data.metrics) == {*methods, "subprocess", "loky_0", "loky_1"}
     assert {run.info.status, child.info.status} == {"FINISHED"}
+
+
+def test_forks_of_a_node_log_to_its_run(project: Project) -> None:
+    """In the main thread: Python's own pools of threads do not survive a fork."""
+    functions = ("log_in_processes", "fork_and_exit", "log_in_threads")
+    run_from_the_command_line(project, "SequentialRunner", ["fork"], *functions)
+    run = project.only_run()
+    assert set(run.data.metrics) == {"fork", "forked", "thread", "pool_0", "pool_1"}
+    assert run.info.status == "FINISHED"
 
 
 def test_run_that_fails_after_its_process_has_ended_is_failed(project: Project) -> None:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 HIDDEN = "***"
 """What stands in the place of a secret."""
@@ -141,7 +141,8 @@ def _split(uri: str) -> tuple[str, dict[str, str]]:
     login = {"MLFLOW_TRACKING_USERNAME": unquote(parts.username)}
     if parts.password:
         login["MLFLOW_TRACKING_PASSWORD"] = unquote(parts.password)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl(), login
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, host, *parts[2:])), login
 
 
 def _is_web(uri: str) -> bool:
