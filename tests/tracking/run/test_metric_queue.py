@@ -209,11 +209,21 @@ def test_one_bad_answer_loses_nothing(
     assert logged(server) == ("FINISHED", {f"m_{n}" for n in range(40)})
 
 
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (REFUSED, "INVALID_PARAMETER_VALUE: no"),
+        ((413, PAGE), "The server answers with an error: HTTP status 413."),
+    ],
+)
 def test_refused_record_is_named_with_its_dataset_and_takes_no_other_along(
-    server: str, http_project: Callable[[str], Project]
+    server: str,
+    http_project: Callable[[str], Project],
+    answer: Answer,
+    reason: str,
 ) -> None:
     def refuse_seven(path: str, body: bytes, real: Callable[[], Answer]) -> Answer:
-        return REFUSED if path == BATCH and b'"m_7"' in body else real()
+        return answer if path == BATCH and b'"m_7"' in body else real()
 
     with (
         recorder(server, spoil=refuse_seven) as proxy,
@@ -222,7 +232,7 @@ def test_refused_record_is_named_with_its_dataset_and_takes_no_other_along(
         http_project(proxy.uri).run(FORTY)
     assert str(error.value) == (
         "Metrics that could not be logged: 'm_7' (saved by the dataset 'm_7'). "
-        "INVALID_PARAMETER_VALUE: no"
+        + reason
     )
     assert logged(server) == ("FAILED", {f"m_{n}" for n in range(40) if n != 7})
     assert proxy.counts[f"POST {BATCH}"] < 20

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 HIDDEN = "***"
 """What stands in the place of a secret."""
@@ -34,7 +34,7 @@ _LOGIN = re.compile(
 
 _VALUES = re.compile(
     r"""
-    # A header's value; a digit or a sign tells it from prose.
+    # A header's value, which has a digit or a sign, unlike prose.
     (?P<scheme>\b(?:Bearer|Basic)\s+)(?=\S*[\d=_-])[\w+/.~=-]{6,}
     # A signed address, a connection string.
     |(?P<key>[?&](?:sig|x-amz-signature|x-goog-signature)=|
@@ -63,7 +63,7 @@ def without_secrets(text: str) -> str:
 
 
 def shows_secret(error: BaseException | None) -> bool:
-    """Whether an exception, or what a traceback shows as its cause, tells a secret."""
+    """Whether the message of an exception, or of its causes, holds a secret."""
     seen: list[BaseException] = []
     while error is not None and error not in seen:
         seen.append(error)
@@ -141,7 +141,8 @@ def _split(uri: str) -> tuple[str, dict[str, str]]:
     login = {"MLFLOW_TRACKING_USERNAME": unquote(parts.username)}
     if parts.password:
         login["MLFLOW_TRACKING_PASSWORD"] = unquote(parts.password)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl(), login
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, host, *parts[2:])), login
 
 
 def _is_web(uri: str) -> bool:

@@ -192,7 +192,7 @@ class MetricQueue:
                 raise
             is_bad = len(batch) == 1 if is_suspect else not self._is_open()
             if is_bad:
-                return [(entry, str(error)) for entry in batch]
+                return [(entry, _reason(error)) for entry in batch]
             # One alone is sent once more: its answer may have been a proxy's.
             middle = max(1, len(batch) // 2)
             halves = [half for half in (batch[:middle], batch[middle:]) if half]
@@ -229,6 +229,6 @@ def _not_logged(entries: list[_Entry], reason: str) -> str:
     return f"Metrics that could not be logged: {', '.join(names[:10])}{more}. {reason}"
 
 
-def _reason(away: Exception) -> str:
-    text = str(away)
+def _reason(error: Exception) -> str:
+    text = str(error)
     return f"The server {problem(text)}." if "API request to" in text else text
