@@ -9,7 +9,13 @@ from tracking.commands.cli import mlflow_commands
 from tracking.commands.ui import free_port
 from tracking.config.rendering import documented_yaml
 
-from tests.tracking.conftest import Project, kedro
+from tests.tracking.conftest import Project, kedro, run_kedro
+
+REGISTRY = """
+from kedro.pipeline import Pipeline, node
+def register_pipelines():
+    return {"__default__": Pipeline([node(lambda: 1, None, "one", name="one")])}
+"""
 
 
 def test_help_says_in_full_what_each_command_does() -> None:
@@ -74,6 +80,21 @@ def test_check_exits_by_the_result_and_names_what_is_wrong(project: Project) -> 
     output = " ".join(done.stdout.split())
     assert "http://127.0.0.1:9 does not answer" in output
     assert "did you mean 'server'?" in output
+
+
+@pytest.mark.parametrize("command", ["run", "mlflow check", "mlflow runs", "mlflow ui"])
+def test_address_without_a_scheme_is_a_question(project: Project, command: str) -> None:
+    project.mlflow_yml("server: {mlflow_tracking_uri: 'localhost:5055'}")
+    project.write("src/tracked/pipeline_registry.py", REGISTRY)
+    done = run_kedro(project.path, *command.split())
+    assert done.returncode == 1
+    output = " ".join((done.stdout + done.stderr).split())
+    assert (
+        "conf/local/mlflow.yml: server.mlflow_tracking_uri is 'localhost:5055', which has "
+        "no scheme: did you mean http://localhost:5055?"
+    ) in output
+    assert "Traceback" not in output
+    assert len(output) < 800
 
 
 @pytest.mark.parametrize("command", [["check"], ["runs"], ["ui"]])

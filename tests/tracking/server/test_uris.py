@@ -1,10 +1,19 @@
 """Where a URI of ``mlflow.yml`` leads."""
 
+from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 
 import pytest
 from tracking.errors import TrackingError
-from tracking.server.uris import anchor, artifact_root, tracking_uri, without_password
+from tracking.server.uris import (
+    anchor,
+    artifact_root,
+    registry_uri,
+    tracking_uri,
+    without_password,
+)
+
+from tests.addresses import RIGHT, WRONG, WRONG_SCHEMES
 
 ROOT = Path("/work/project")
 
@@ -44,6 +53,65 @@ def test_variable_counts_when_nothing_is_configured(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
     assert tracking_uri(None, ROOT) == "http://127.0.0.1:5000"
     assert tracking_uri("mlruns", ROOT).startswith("sqlite:")
+
+
+@pytest.mark.parametrize("address", RIGHT)
+def test_right_address_is_taken(address: str) -> None:
+    assert tracking_uri(address, ROOT)
+    assert registry_uri(address, ROOT)
+
+
+@pytest.mark.parametrize(
+    ("address", "sentence"),
+    [
+        *WRONG,
+        *WRONG_SCHEMES,
+        ("runs.db", "did you mean sqlite:///runs.db?"),
+        (
+            "s3://bucket/runs",
+            "the scheme 's3', which MLflow does not know; it knows http",
+        ),
+        ("me:hunter2@db/x", "'***@db/x'"),
+        ("postgres://me:hunter2@db/x", "did you mean postgresql://***@db/x?"),
+    ],
+)
+def test_wrong_address_is_a_sentence_without_a_password(
+    address: str, sentence: str
+) -> None:
+    for resolve in (tracking_uri, registry_uri):
+        with pytest.raises(TrackingError) as error:
+            resolve(address, ROOT)
+        assert sentence in error.value.message
+        assert "hunter2" not in error.value.message
+
+
+def test_variable_with_a_wrong_address_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "localhost:5055")
+    with pytest.raises(
+        TrackingError, match="^The variable X is 'localhost:5055', which"
+    ):
+        tracking_uri(None, ROOT, "the variable X")
+
+
+@pytest.mark.parametrize("folder", ["mlflow.example.com", "runs.db", "localhost"])
+def test_folder_that_is_there_is_a_path_whatever_its_name(
+    tmp_path: Path, folder: str
+) -> None:
+    (tmp_path / folder).mkdir()
+    assert tracking_uri(folder, tmp_path).endswith(f"{folder}/mlflow.db")
+
+
+def test_scheme_of_a_plugin_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    plugin = EntryPoint("warehouse", "warehouse:Store", "mlflow.tracking_store")
+    monkeypatch.setattr(
+        "tracking.server.uris.entry_points",
+        lambda group: EntryPoints([plugin]).select(group=group),
+    )
+    assert tracking_uri("warehouse://x", ROOT) == "warehouse://x"
+    with pytest.raises(TrackingError, match="which MLflow does not know"):
+        registry_uri("warehouse://x", ROOT)
 
 
 def test_old_file_store_is_refused_with_the_way_out(tmp_path: Path) -> None:

@@ -93,17 +93,21 @@ class Connection:
         variables = credential_variables(options.credentials, entries, loader)
         uri_of_credentials = variables.pop("MLFLOW_TRACKING_URI", None)
         if options.mlflow_registry_uri:
-            registry = uris.anchor(options.mlflow_registry_uri, project)
+            registry = uris.registry_uri(
+                options.mlflow_registry_uri,
+                project,
+                key_location("server.mlflow_registry_uri", loader),
+            )
             variables["MLFLOW_REGISTRY_URI"] = registry
         self.override(variables, claimed)
+        source = self._source(uri_of_credentials is not None)
         self.uri = uris.tracking_uri(
-            options.mlflow_tracking_uri or uri_of_credentials, project
+            options.mlflow_tracking_uri or uri_of_credentials, project, source
         )
         self.safe_uri = uris.without_password(self.uri)
         self.display_uri = uris.display_uri(self.uri, project)
         self.artifact_root = uris.artifact_root(self.uri, project)
         self.override({"MLFLOW_TRACKING_URI": self.uri}, claimed)
-        source = self._source(uri_of_credentials is not None)
         self.availability = Availability(self.uri, self.safe_uri, source, self._env)
         self._stack.enter_context(one_warning(self.safe_uri))
 

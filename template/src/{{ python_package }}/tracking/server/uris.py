@@ -2,11 +2,13 @@
 
 import os
 import re
+from importlib.metadata import entry_points
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from ..errors import TrackingError
+from ..template.addresses import address_problem, without_login
 
 LOCAL_STORE = "mlruns"
 DATABASE = "mlflow.db"
@@ -16,21 +18,28 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")  # two characters: not a Windo
 _PROFILES = ("databricks", "databricks-uc", "uc")
 
 
-def tracking_uri(configured: str | None, project_path: Path) -> str:
-    """Give the absolute tracking URI that ``mlflow.yml`` and the environment ask for.
+def tracking_uri(
+    configured: str | None,
+    project_path: Path,
+    source: str = "server.mlflow_tracking_uri",
+) -> str:
+    """Return the absolute tracking URI that ``mlflow.yml`` and the environment ask for.
 
     Args:
         configured: ``server.mlflow_tracking_uri``; None means the variable
             ``MLFLOW_TRACKING_URI`` and, without that, the folder ``mlruns``.
         project_path: the project's root, to which relative paths are anchored.
+        source: what has set the address, for an error.
 
     Returns:
         A URI for MLflow. A folder has become the SQLite database inside it.
 
     Raises:
-        TrackingError: the folder holds a file store that this MLflow would refuse.
+        TrackingError: it is no address, or the folder holds a file store that this
+            MLflow would refuse.
     """
     uri = configured or os.environ.get("MLFLOW_TRACKING_URI") or LOCAL_STORE
+    _refuse_mistake(uri, project_path, source, "mlflow.tracking_store")
     folder = _folder(uri, project_path)
     if folder is None:
         return anchor(uri, project_path)
@@ -43,6 +52,20 @@ def tracking_uri(configured: str | None, project_path: Path) -> str:
             f"--target {_sqlite(folder / DATABASE)}', or set MLFLOW_ALLOW_FILE_STORE=true."
         )
     return _sqlite(folder / DATABASE)
+
+
+def registry_uri(
+    configured: str,
+    project_path: Path,
+    source: str = "server.mlflow_registry_uri",
+) -> str:
+    """Return the absolute registry URI.
+
+    Raises:
+        TrackingError: it is no address.
+    """
+    _refuse_mistake(configured, project_path, source, "mlflow.model_registry_store")
+    return anchor(configured, project_path)
 
 
 def anchor(uri: str, project_path: Path) -> str:
@@ -88,7 +111,18 @@ def sqlite_path(uri: str) -> Path | None:
     """Give the file of a SQLite URI, or None for any other URI."""
     if not uri.startswith(_SQLITE):
         return None
-    return Path(unquote(uri.removeprefix(_SQLITE).partition("?")[0]))
+    return Path(uri.removeprefix(_SQLITE).partition("?")[0])
+
+
+def _refuse_mistake(
+    uri: str, project_path: Path, source: str, plugins: str
+) -> None:
+    def is_plugin(scheme: str) -> bool:
+        return scheme in entry_points(group=plugins).names
+
+    if problem := address_problem(uri, project_path, is_plugin):
+        found_at = source.replace("the variable", "The variable")
+        raise TrackingError(f"{found_at} is '{without_login(uri)}', which {problem}")
 
 
 def _sqlite(path: Path) -> str:
