@@ -33,6 +33,8 @@ def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
         ("/data/mlruns", "sqlite:////data/mlruns/mlflow.db"),
         ("file:///data/ml%20runs", "sqlite:////data/ml runs/mlflow.db"),
         ("sqlite:///x.db", "sqlite:////work/project/x.db"),
+        ("sqlite:///ml%20runs/x.db", "sqlite:////work/project/ml runs/x.db"),
+        ("100%/#1", "sqlite:////work/project/100%/#1/mlflow.db"),
         ("sqlite:///x.db?timeout=5", "sqlite:////work/project/x.db?timeout=5"),
         ("sqlite:////data/x.db", "sqlite:////data/x.db"),
         ("https://mlflow.example.com/a", "https://mlflow.example.com/a"),
@@ -45,6 +47,13 @@ def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_tracking_uri(configured: str | None, expected: str) -> None:
     assert tracking_uri(configured, ROOT) == expected
+
+
+@pytest.mark.parametrize("folder", ["a%20b", "file:///a%2520b", "what?"])
+def test_folder_that_no_sqlite_uri_can_name_is_a_sentence(folder: str) -> None:
+    """SQLAlchemy 2.1 would write to the sibling ``a b``, and 2.0 would not."""
+    with pytest.raises(TrackingError, match="in its path as something else. Rename"):
+        tracking_uri(folder, ROOT)
 
 
 def test_variable_counts_when_nothing_is_configured(

@@ -4,7 +4,7 @@ import os
 import re
 from importlib.metadata import entry_points
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
 from ..errors import TrackingError
@@ -35,8 +35,8 @@ def tracking_uri(
         A URI for MLflow. A folder has become the SQLite database inside it.
 
     Raises:
-        TrackingError: it is no address, or the folder holds a file store that this
-            MLflow would refuse.
+        TrackingError: it is no address, the folder holds a file store that this MLflow
+            would refuse, or its name has a part that no SQLite URI can have.
     """
     uri = configured or os.environ.get("MLFLOW_TRACKING_URI") or LOCAL_STORE
     _refuse_mistake(uri, project_path, source, "mlflow.tracking_store")
@@ -75,7 +75,7 @@ def anchor(uri: str, project_path: Path) -> str:
     """
     if uri.startswith(_SQLITE):
         path, _, query = uri.removeprefix(_SQLITE).partition("?")
-        return _sqlite(project_path / path) + (f"?{query}" if query else "")
+        return _sqlite(project_path / unquote(path)) + (f"?{query}" if query else "")
     folder = _folder(uri, project_path)
     return uri if folder is None else folder.as_uri()
 
@@ -126,7 +126,14 @@ def _refuse_mistake(
 
 
 def _sqlite(path: Path) -> str:
-    return _SQLITE + Path(os.path.normpath(path)).as_posix()
+    name = Path(os.path.normpath(path)).as_posix()
+    if unreadable := re.search(r"%[0-9A-Fa-f]{2}|\?", name):
+        raise TrackingError(
+            f"{name} cannot be a database of MLflow's: SQLAlchemy reads the "
+            f"'{unreadable[0]}' in its path as something else. Rename the folder, or name "
+            "another place in server.mlflow_tracking_uri of mlflow.yml."
+        )
+    return _SQLITE + name
 
 
 def _folder(uri: str, project_path: Path) -> Path | None:
