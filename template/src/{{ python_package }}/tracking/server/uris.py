@@ -15,6 +15,7 @@ DATABASE = "mlflow.db"
 
 _SQLITE = "sqlite:///"
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")  # two characters: not a Windows drive
+_MISREAD = r"%[0-9A-Fa-f]{2}|\?"  # in the path of a URL
 _PROFILES = ("databricks", "databricks-uc", "uc")
 
 
@@ -80,6 +81,22 @@ def anchor(uri: str, project_path: Path) -> str:
     return uri if folder is None else folder.as_uri()
 
 
+def refuse_artifact_name(path: str) -> None:
+    """Refuse the path of an artifact that MLflow would read as another one.
+
+    Its HTTP client puts the path into a URL without escaping it, and ``runs:/`` is a URL
+    too: ``a.json#1`` would overwrite ``a.json`` on a server, or be loaded as ``a.json``.
+
+    Raises:
+        TrackingError: it has a ``#``, a ``?`` or a percent escape.
+    """
+    if misread := re.search(rf"#|{_MISREAD}", path):
+        raise TrackingError(
+            f"the artifact '{path}' cannot have '{misread[0]}' in its name, which MLflow "
+            "reads as part of an address. Save it under another name."
+        )
+
+
 def without_password(uri: str) -> str:
     """Give a URI as it may be shown, in a log or an error."""
     return re.sub(r"(://[^/:@]*):[^/]*@", r"\1:***@", uri)
@@ -127,7 +144,7 @@ def _refuse_mistake(
 
 def _sqlite(path: Path) -> str:
     name = Path(os.path.normpath(path)).as_posix()
-    if unreadable := re.search(r"%[0-9A-Fa-f]{2}|\?", name):
+    if unreadable := re.search(_MISREAD, name):
         raise TrackingError(
             f"{name} cannot be a database of MLflow's: SQLAlchemy reads the "
             f"'{unreadable[0]}' in its path as something else. Rename the folder, or name "
