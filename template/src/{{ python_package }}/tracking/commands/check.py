@@ -23,7 +23,8 @@ class Finding:
     Attributes:
         environment: its name.
         ok: whether a run would be tracked.
-        tracking_uri: where runs go; empty when the configuration does not tell.
+        tracking_uri: where runs go; empty when the configuration does not say.
+        workspace: of the server; empty for its default one.
         experiment: the experiment they belong to.
         message: what is wrong, or what answers.
     """
@@ -31,6 +32,7 @@ class Finding:
     environment: str
     ok: bool
     tracking_uri: str
+    workspace: str
     experiment: str
     message: str
 
@@ -41,7 +43,7 @@ class Finding:
 
 def check(project_path: Path, env: str) -> Finding:
     """Try an environment out, without creating anything in its store."""
-    uri = experiment = ""
+    uri = workspace = experiment = ""
     try:
         context = load_context(project_path, env)
         config = mlflow_config(context)
@@ -49,10 +51,11 @@ def check(project_path: Path, env: str) -> Finding:
         _refuse_unknown_pipelines(context)
         _refuse_secrets(context)
         with Connection(config.server, context) as connection:
-            uri = connection.safe_uri
-            return Finding(env, True, uri, experiment, _answer(connection))
+            uri, workspace = connection.safe_uri, connection.workspace or ""
+            answer = _answer(connection)
+            return Finding(env, True, uri, workspace, experiment, answer)
     except TrackingError as error:
-        return Finding(env, False, uri, experiment, error.message)
+        return Finding(env, False, uri, workspace, experiment, error.message)
 
 
 def _refuse_unknown_pipelines(context: KedroContext) -> None:

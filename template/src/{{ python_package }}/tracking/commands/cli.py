@@ -88,6 +88,7 @@ def ui(
     """
     from ..config.loading import mlflow_config
     from ..server.connection import Connection
+    from ..server.workspace import home
     from .context import load_context
     from .ui import refuse_dead_server, serve
 
@@ -96,8 +97,10 @@ def ui(
     with Connection(config.server, context) as connection:
         if connection.uri.startswith(("http:", "https:")):
             refuse_dead_server(connection)
-            click.echo(f"The runs are at {connection.safe_uri}")
-            raise SystemExit(click.launch(connection.uri))
+            click.echo(
+                f"The runs are at {home(connection.safe_uri, connection.workspace)}"
+            )
+            raise SystemExit(click.launch(home(connection.uri, connection.workspace)))
         host = host or config.ui.host or "localhost"
         raise SystemExit(serve(connection, host, port or config.ui.port))
 

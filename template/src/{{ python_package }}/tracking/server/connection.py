@@ -1,7 +1,7 @@
 """The connection of this process to the tracking server of an environment."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from kedro.framework.context import KedroContext
@@ -15,6 +15,12 @@ from .process_environment import (
     EnvironmentOverride,
     loaded_mlflow,
     sessions_suspended,
+)
+from .workspace import (
+    active_workspace,
+    with_workspace,
+    workspace_errors,
+    workspace_variables,
 )
 
 if TYPE_CHECKING:
@@ -40,12 +46,14 @@ class Connection:
         variables: the environment variables that are set meanwhile, credentials
             included; workers of the run need the same ones.
         artifact_root: where the artifacts of a SQLite store go; None for other stores.
+        workspace: of the server; None for its default one.
         login: what MLflow asks for headers meanwhile; None without a header provider.
     """
 
     uri: str
     safe_uri: str
     display_uri: str
+    workspace: str | None
 
     def __init__(self, options: ServerOptions, context: KedroContext) -> None:
         self._options, self._context = options, context
@@ -107,7 +115,10 @@ class Connection:
         self.safe_uri = uris.without_password(self.uri)
         self.display_uri = uris.display_uri(self.uri, project)
         self.artifact_root = uris.artifact_root(self.uri, project)
-        self.override({"MLFLOW_TRACKING_URI": self.uri}, claimed)
+        place = key_location("server.workspace", loader) if options.workspace else ""
+        workspace = workspace_variables(options.workspace, self.uri, place)
+        self.override({"MLFLOW_TRACKING_URI": self.uri, **workspace}, claimed)
+        self.workspace = active_workspace()
         self.availability = Availability(self.uri, self.safe_uri, source, self._env)
         self._stack.enter_context(one_warning(self.safe_uri))
 
@@ -129,9 +140,12 @@ class Connection:
             self._stack.callback(self.login.unregister)
             self.override(self.login.variables)
 
-    def translate_errors(self, patient: bool = False) -> AbstractContextManager[None]:
+    @contextmanager
+    def translate_errors(self, patient: bool = False) -> Iterator[None]:
         """Say in a sentence that the server is away; see ``Availability``."""
-        return self.availability.translate_errors(patient)
+        with self.availability.translate_errors(patient):
+            with workspace_errors(self.workspace, self.safe_uri):
+                yield
 
     def fail_fast(self) -> None:
         """From now on ask the server once and briefly: it was found gone."""
@@ -147,7 +161,8 @@ class Connection:
         if not self.uri.startswith(("http:", "https:")):
             return None
         address = self.safe_uri.rstrip("/")
-        return f"{address}/#/experiments/{run.experiment_id}/runs/{run.run_id}"
+        page = f"{address}/#/experiments/{run.experiment_id}/runs/{run.run_id}"
+        return with_workspace(page, self.workspace)
 
     @property
     def ui(self) -> str:
