@@ -120,6 +120,23 @@ def test_commands_find_the_artifacts_of_a_moved_project_too(used: Project) -> No
     assert moved.info.artifact_uri.startswith(new.as_uri())
 
 
+def test_untracked_run_loads_an_artifact_of_a_moved_project(
+    used: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier = {**REPORT, "run_id": used.only_run().info.run_id}
+    used.write("conf/base/catalog.yml", {"earlier": earlier})
+    registry = REGISTRY.replace("model, None", "print, 'earlier'").replace(
+        '"report"', "None"
+    )
+    used.write("src/tracked/pipeline_registry.py", registry)
+    new = used.path.with_name("project2")
+    used.path.rename(new)
+    monkeypatch.setenv("KEDRO_MLFLOW_DISABLED", "true")
+    done = run_kedro(new, "run")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "{'a': 1}" in done.stdout
+
+
 def test_artifacts_elsewhere_in_the_project_follow_and_others_stay(
     used: Project, tmp_path: Path
 ) -> None:
