@@ -6,6 +6,7 @@ from typing import Any
 from kedro.io import AbstractDataset, CatalogProtocol, DatasetError, Version
 from kedro.io.core import parse_dataset_definition
 
+from ..server.uris import refuse_artifact_name
 from .base import MlflowDataset, replace
 from .files import Files
 
@@ -88,6 +89,7 @@ class MlflowArtifactDataset(MlflowDataset):
             client = MlflowClient()
             for path, folder in save.written():
                 to = PurePosixPath(self.artifact_path or "", folder)
+                refuse_artifact_name(str(to / path.name))
                 client.log_artifact(run_id, str(path), _within(to))
 
     def load(self) -> Any:
