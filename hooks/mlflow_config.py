@@ -10,7 +10,8 @@ from typing import Any
 import yaml
 from jsonschema import Draft7Validator, TypeChecker, ValidationError
 from jsonschema.validators import extend
-from tracking.template.addresses import address_problem, without_login
+from tracking.redaction import without_login
+from tracking.template.addresses import address_problem
 from tracking.template.secret_scan import committed_secrets
 
 from . import say

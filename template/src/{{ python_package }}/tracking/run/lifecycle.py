@@ -15,6 +15,7 @@ from ..server.availability import BRIEFLY, fail_fast, is_unreachable
 from ..server.connection import Connection
 from ..server.local_store import create_local_store
 from ..server.process_environment import EnvironmentOverride
+from ..terminal.log_filters import without_secrets_in_logs
 from . import active_runs
 from .autologging import autologging_paused
 from .experiment import experiment_name
@@ -95,6 +96,7 @@ class TrackedRun:
         joined = None if is_child else joined_run(self._params)
         if joined:
             run, tracking_uri = joined
+            resources.enter_context(without_secrets_in_logs())
             say_joined(run.info)
             self._activate(run, tracking_uri, resources)
         else:

@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
 from ..errors import TrackingError
-from ..redaction import without_secrets
+from ..redaction import without_login, without_secrets
 from ..template.addresses import address_problem
 
 LOCAL_STORE = "mlruns"

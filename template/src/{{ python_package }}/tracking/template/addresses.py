@@ -8,6 +8,8 @@ from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
 
+from ..redaction import without_login
+
 _DATABASES = ("postgresql", "mysql", "mssql")
 SCHEMES = ("http", "https", "file", "sqlite", *_DATABASES, "databricks")
 """Schemes of tracking servers, as an error lists them."""
@@ -50,14 +52,6 @@ def address_problem(
         return None
     address = without_login(address)
     return _without_scheme(address) or _scheme_problem(address, is_plugin)
-
-
-def without_login(address: str) -> str:
-    """Return an address without the user name and password before its host."""
-    address = re.sub(r"://[^/?#]*@", "://***@", address)
-    if address.partition(":")[0].lower() in _KNOWN:
-        return address
-    return re.sub(r"^[^/?#:]*:(?!//)[^?#]*@", "***@", address)
 
 
 def _without_scheme(address: str) -> str | None:
