@@ -236,14 +236,13 @@ class TrackedRun:
         import mlflow
 
         try:
-            if self.handle.queue:
-                self.handle.queue.flush(timeout)
-            mlflow.flush_async_logging()  # of nodes, with MLFLOW_ENABLE_ASYNC_LOGGING
-            mlflow.flush_trace_async_logging()
-        except TrackingError:
-            if self._connection:
+            if queue := self.handle.queue:
+                queue.flush(timeout)
+        finally:
+            if queue and queue.is_away and self._connection:
                 self._connection.fail_fast()
-            raise
+        mlflow.flush_async_logging()  # of nodes, with MLFLOW_ENABLE_ASYNC_LOGGING
+        mlflow.flush_trace_async_logging()
 
     def _report(self, kind: type[BaseException] | None, *_: object) -> None:
         """Send the status, unless the thread of a signal does."""
