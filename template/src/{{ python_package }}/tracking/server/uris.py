@@ -9,7 +9,7 @@ from urllib.request import url2pathname
 
 from ..errors import TrackingError
 from ..redaction import without_secrets
-from ..template.addresses import address_problem
+from ..template.addresses import address_problem, without_login
 
 LOCAL_STORE = "mlruns"
 DATABASE = "mlflow.db"

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
 
+from ..redaction import without_secrets
+
 _DATABASES = ("postgresql", "mysql", "mssql")
 SCHEMES = ("http", "https", "file", "sqlite", *_DATABASES, "databricks")
 """Schemes of tracking servers, as an error lists them."""
@@ -53,8 +55,8 @@ def address_problem(
 
 
 def without_login(address: str) -> str:
-    """Return an address without the user name and password before its host."""
-    address = re.sub(r"://[^/?#]*@", "://***@", address)
+    """Return an address without its password, also where it lacks a scheme."""
+    address = without_secrets(address)
     if address.partition(":")[0].lower() in _KNOWN:
         return address
     return re.sub(r"^[^/?#:]*:(?!//)[^?#]*@", "***@", address)
