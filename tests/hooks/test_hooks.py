@@ -230,7 +230,7 @@ def test_the_projects_own_style_does_not_edit_the_templates_files(
         ),
         (
             "server: {mlflow_registry_uri: 'htp://me:hunter2@x'}",
-            "server.mlflow_registry_uri is 'htp://***@x', which has the scheme 'htp'",
+            "server.mlflow_registry_uri is 'htp://me:***@x', which has the scheme",
         ),
         (
             "server: {request_header_provider: {init_kwargs: {client_secret: hunter2}}}",

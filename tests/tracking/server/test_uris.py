@@ -80,7 +80,7 @@ def test_right_address_is_taken(address: str) -> None:
             "the scheme 's3', which MLflow does not know; it knows http",
         ),
         ("me:hunter2@db/x", "'***@db/x'"),
-        ("postgres://me:hunter2@db/x", "did you mean postgresql://***@db/x?"),
+        ("postgres://me:hunter2@db/x", "did you mean postgresql://me:***@db/x?"),
     ],
 )
 def test_wrong_address_is_a_sentence_without_a_password(

@@ -64,7 +64,7 @@ def without_secrets(text: str) -> str:
 
 def without_login(address: str) -> str:
     """Hide the login of an address, which may lack its scheme, as in ``me:pw@host``."""
-    address = re.sub(r"://[^/?#]*@", f"://{HIDDEN}@", address)
+    address = without_secrets(address)
     if re.match(r"[A-Za-z][\w+.-]*:/|(file|sqlite|uc|arn|databricks):", address):
         return address
     return re.sub(r"^[^/?#:]*:(?!//)[^?#]*@", f"{HIDDEN}@", address)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from kedro.framework.context import KedroContext
 
 from ..config.loading import mlflow_config
-from ..errors import TrackingError
 from ..server.availability import BRIEFLY, fail_fast, is_unreachable
 from ..server.connection import Connection
 from ..server.local_store import create_local_store

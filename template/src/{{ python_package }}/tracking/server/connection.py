@@ -106,14 +106,13 @@ class Connection:
         registry = variables.pop("MLFLOW_REGISTRY_URI", None)
         registry = options.mlflow_registry_uri or registry
         registry = registry or os.environ.get("MLFLOW_REGISTRY_URI")
-        place = key_location("server.mlflow_registry_uri", loader)
         self.override(variables, claimed)
         source = self._source(uri_of_credentials is not None)
         self.uri, registry, login = split_login(
             uris.tracking_uri(
                 options.mlflow_tracking_uri or uri_of_credentials, project, source
             ),
-            registry and uris.registry_uri(registry, project, place),
+            registry and uris.registry_uri(registry, project, self._registry_source()),
         )
         if any(name in variables for name in LOGINS):
             login = {}  # credentials.yml comes before the address
@@ -180,6 +179,13 @@ class Connection:
         return "kedro mlflow ui" + (
             "" if self._env == default else f" --env {self._env}"
         )
+
+    def _registry_source(self) -> str:
+        if self._options.mlflow_registry_uri:
+            return key_location(
+                "server.mlflow_registry_uri", self._context.config_loader
+            )
+        return "the variable MLFLOW_REGISTRY_URI"
 
     def _source(self, is_credential: bool) -> str:
         """Name where the address comes from."""
