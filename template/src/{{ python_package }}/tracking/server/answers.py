@@ -15,9 +15,9 @@ _NOT_OF_THE_RECORD = (401, 403, 407, 408, 429)
 def is_refusal(error: BaseException) -> bool:
     """Whether the server, or its client, has understood a record and rejected it.
 
-    Sending it again is useless, but other records may be accepted. Any other error (5xx,
-    a failed login, a web page, half an answer, no answer) means that the server is away,
-    and the same records may be sent again.
+    Sending it again is useless, but other records may be accepted. Any other error
+    (5xx, a failed login, a web page, half an answer, no answer) means that the server
+    is away, and the same records may be sent again.
 
     Args:
         error: what a call of ``MlflowClient`` raised.
@@ -27,7 +27,7 @@ def is_refusal(error: BaseException) -> bool:
     status = status_of(error)
     if status is None or not 400 <= status < 500 or status in _NOT_OF_THE_RECORD:
         return False
-    # A proxy sends a page: with 404 if it has lost its server, with 413 at its size limit.
+    # A page with 404 is of a proxy without its server; with 413, of one with a limit.
     return status == 413 or not is_web_page(str(error))
 
 

@@ -39,8 +39,10 @@ class Login(RequestAuthProvider):
 
     Args:
         options: ``server.request_header_provider`` of ``mlflow.yml``.
-        context: passed to the header provider as ``kedro_context`` with ``pass_context``.
-        uris: of the tracking server and the registry; no other address gets the headers.
+        context: passed to the header provider as ``kedro_context`` with
+            ``pass_context``.
+        uris: of the tracking server and the registry; no other address gets the
+            headers.
 
     Attributes:
         variables: the environment variables that make MLflow use it.
@@ -87,8 +89,8 @@ class Login(RequestAuthProvider):
     def register(self) -> None:
         """Register first in MLflow's list, before the logins of other runs; idempotent.
 
-        A login that ``MLFLOW_TRACKING_AUTH`` names, such as ``kubernetes``, stays in use
-        as well.
+        A login that ``MLFLOW_TRACKING_AUTH`` names, such as ``kubernetes``, stays in
+        use as well.
 
         Raises:
             TrackingError: a variable asks MLflow to sign requests for AWS.
@@ -245,7 +247,7 @@ _PORTS = {"http": 80, "https": 443}
 
 
 def _registry() -> list[Any]:
-    """Return MLflow's list of logins: private, seen in 3.10 to 3.17, guarded by a test."""
+    """MLflow's list of logins: private, seen in 3.10 to 3.17, guarded by a test."""
     from mlflow.tracking.request_auth import registry
 
     return registry._request_auth_provider_registry._registry

@@ -69,8 +69,8 @@ class Connection:
         """Connect for a run, and refuse other runs that need another connection.
 
         Raises:
-            TrackingError: ``mlflow.yml`` or ``credentials.yml`` has an error, or another
-                run in this process is connected to another server.
+            TrackingError: ``mlflow.yml`` or ``credentials.yml`` has an error, or
+                another run in this process is connected to another server.
         """
         try:
             self._stack.enter_context(sessions_suspended())
@@ -93,7 +93,8 @@ class Connection:
         """Resolve the addresses, and set the environment variables.
 
         Args:
-            claimed: whether to refuse other runs that need other values, until ``close``.
+            claimed: whether to refuse other runs that need other values, until
+                ``close``.
 
         Raises:
             TrackingError: as in ``__enter__``.

@@ -56,8 +56,8 @@ def create_local_store(uri: str, artifact_root: Path) -> None:
 def open_local_store(uri: str, artifact_root: Path) -> None:
     """Update the database of a SQLite store, if it exists.
 
-    A database of an older MLflow is copied, then migrated. If the project was moved, the
-    artifact locations of its runs are corrected.
+    A database of an older MLflow is copied, then migrated. If the project was moved,
+    the artifact locations of its runs are corrected.
 
     Raises:
         TrackingError: it cannot be read, or a newer MLflow has written it.
@@ -80,7 +80,8 @@ def refuse_unwritable(uri: str) -> None:
     """Raise an error if no run can be recorded in a store; this creates nothing.
 
     Raises:
-        TrackingError: it is read-only, or a file where a folder should be or vice versa.
+        TrackingError: it is read-only, or a file where a folder should be or vice
+            versa.
     """
     database = sqlite_path(uri)
     if database is None:
@@ -221,8 +222,8 @@ def _taking_turns(database: Path) -> Iterator[None]:
     """Let one process at a time create or migrate a database.
 
     The lock is SQLite's own, on an empty file beside the database. It works wherever
-    SQLite does, also without hard links, and is released when its process ends. The file
-    stays, since another process may be waiting for it.
+    SQLite does, also without hard links, and is released when its process ends. The
+    file stays, since another process may be waiting for it.
 
     Raises:
         TrackingError: the folder cannot be written to.

@@ -24,11 +24,11 @@ _PAST = [
 
 
 def follow(database: Path, default_location: str, artifact_root: Path) -> None:
-    """Correct the locations in a local store in one transaction, if its project was moved.
+    """Correct the locations in a local store that was moved, in one transaction.
 
     MLflow records absolute locations. That of the default experiment shows where the
-    store was when they were written. Only locations below the old project folder change,
-    or below the old store folder if the store is in no project.
+    store was when they were written. Only locations below the old project folder
+    change, or below the old store folder if the store is in no project.
 
     Args:
         database: the database of the store.
@@ -56,8 +56,8 @@ def follow(database: Path, default_location: str, artifact_root: Path) -> None:
 def _is_ours(database: Path, default_location: str, artifact_root: Path) -> bool:
     """Whether the store belongs to this project, and was really moved.
 
-    A database outside of the project may belong to several projects. One whose artifacts
-    are not local files was created by a server.
+    A database outside of the project may belong to several projects. One whose
+    artifacts are not local files was created by a server.
     """
     is_local = default_location.startswith("file:") and default_location.endswith("/0")
     if not is_local or not database.is_relative_to(artifact_root.parent):

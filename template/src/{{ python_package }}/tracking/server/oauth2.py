@@ -26,8 +26,8 @@ class OAuth2ClientCredentialsProvider(RequestHeaderProvider):
     variables, which ``server.credentials`` of ``mlflow.yml`` provides.
 
     Args:
-        issuer: address of the identity provider, whose token endpoint is found by OpenID
-            Connect Discovery.
+        issuer: address of the identity provider, whose token endpoint is found by
+            OpenID Connect Discovery.
         token_url: the token endpoint of the identity provider, instead of ``issuer``.
         scope: the scopes to request, separated by spaces.
         audience: the API that the token is for, if the identity provider requires it.
@@ -161,7 +161,7 @@ _TIMEOUT = (3, 10)  # seconds to connect, and to wait for an answer
 
 
 def _clocks() -> tuple[float, float]:
-    """Return two clocks, in seconds: one stops while a laptop sleeps, one can be reset."""
+    """Return two clocks, in seconds: one stops in a laptop's sleep, one may be set."""
     return time.monotonic(), time.time()
 
 
@@ -177,7 +177,7 @@ def _secure(key: str, url: str) -> str:
 
 
 def _persistent() -> "HTTPAdapter":
-    """Return an adapter that retries three times in three seconds if a server is busy."""
+    """Return an adapter that retries three times in three seconds: a server is busy."""
     from requests.adapters import HTTPAdapter
     from urllib3 import Retry
 

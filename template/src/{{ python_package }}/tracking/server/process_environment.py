@@ -16,14 +16,14 @@ from ..errors import TrackingError
 class EnvironmentOverride:
     """A context manager that sets environment variables, and restores them at its end.
 
-    ``os.environ`` belongs to the whole process, so the class keeps one ledger for it: if
-    several overrides of a variable overlap, the last one to close restores the value from
-    before the first.
+    ``os.environ`` belongs to the whole process, so the class keeps one ledger for it:
+    if several overrides of a variable overlap, the last one to close restores the value
+    from before the first.
 
     Args:
         variables: names and values to set.
-        claimed: whether exactly these values are needed. A claim on another value is then
-            refused, since the records of two runs would mix.
+        claimed: whether exactly these values are needed. A claim on another value is
+            then refused, since the records of two runs would mix.
     """
 
     _lock = threading.Lock()
@@ -127,7 +127,7 @@ def has_session_for(context: KedroContext) -> bool:
 
 
 def loaded_mlflow() -> Any | None:
-    """Return MLflow if it is imported, after waiting for an import in another thread."""
+    """Return MLflow if it is imported; waits for an import that is under way."""
     if "mlflow" not in sys.modules:
         return None
     import mlflow

@@ -37,8 +37,8 @@ def tracking_uri(
         A URI for MLflow. For a folder, that of the SQLite database inside it.
 
     Raises:
-        TrackingError: it is no valid address, the folder holds a file store, which newer
-            versions of MLflow refuse, or its name cannot be part of a SQLite URI.
+        TrackingError: it is no valid address, the folder holds a file store, which
+            newer versions of MLflow refuse, or its name cannot be part of a SQLite URI.
     """
     uri = configured or os.environ.get("MLFLOW_TRACKING_URI") or LOCAL_STORE
     _refuse_mistake(uri, project_path, source, "mlflow.tracking_store")

@@ -40,7 +40,7 @@ def workspace_variables(workspace: str | None, uri: str, source: str) -> dict[st
 
 
 def active_workspace() -> str | None:
-    """Return the workspace that ``MLFLOW_WORKSPACE`` names; None for the default one."""
+    """Return the workspace of ``MLFLOW_WORKSPACE``; None for the default one."""
     name = os.environ.get("MLFLOW_WORKSPACE", "").strip()
     return name if name and name != _DEFAULT else None
 
