@@ -174,8 +174,8 @@ class ParamsOptions(_Section):
     long_params_strategy: Literal["fail", "truncate", "tag"] = Field(
         default="fail", examples=["tag"]
     )
-    """How a value that is too long for MLflow is logged: not at all, as an error (fail),
-    cut off (truncate), or as a tag of the run (tag)."""
+    """What to do with a value that is too long for MLflow: raise an error (fail),
+    cut it off (truncate), or log it as a tag of the run (tag)."""
 
     redact: list[str] = Field(
         default=list(SECRET_NAMES), examples=[["*password*", "*token*", "!pad_token"]]
@@ -184,8 +184,7 @@ class ParamsOptions(_Section):
 
     ``!`` makes an exception, and the last pattern that matches decides. Your own list
     replaces this one. Values that look secret, such as a login in an address, are
-    hidden
-    under any name."""
+    hidden under any name."""
 
 
 class TrackingOptions(_Section):

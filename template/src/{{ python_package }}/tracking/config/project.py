@@ -9,7 +9,7 @@ from ..errors import TrackingError, did_you_mean
 
 
 def environments(conf_source: Path) -> Iterator[str]:
-    """Yield the environments of a project: the folders of its configuration but base."""
+    """Yield the environments of a project: each folder in conf/ but base."""
     for folder in sorted(conf_source.iterdir()):
         if folder.is_dir() and folder.name != "base" and folder.name[0] not in "._":
             yield folder.name
