@@ -56,7 +56,7 @@ class Files:
         return config
 
     def before_save(self, data: Any) -> "Save":
-        """Record the files as they are before ``data`` is saved; create their folders."""
+        """Record the files before ``data`` is saved, and create their folders."""
         version: Version | None = self._config.get("version")
         top, targets = posixpath.dirname(self._root), [self._root]
         if version:

@@ -13,7 +13,7 @@ def duration(seconds: float) -> str:
 
 
 def ago(moment: datetime, now: datetime) -> str:
-    """Format a time: ``5 min ago``, ``3 h ago``, ``2 d ago``, or a date after a week."""
+    """Format a time: ``5 min ago``, ``3 h ago``, ``2 d ago``; after a week a date."""
     seconds = max(0, (now - moment).total_seconds())
     for unit, length, most in (("s", 1, 60), ("min", 60, 60), ("h", 3600, 24)):
         if seconds < length * most:
