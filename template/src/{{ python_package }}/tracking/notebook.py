@@ -178,7 +178,7 @@ class Notebook:
             mlflow.set_tracking_uri(self._server.uri)
 
     def close(self, shell: Any, successor: "Notebook") -> None:
-        """Disconnect for good; end the runs that cells left open, if the server changes."""
+        """Disconnect; if the server changes, end the runs that cells have left open."""
         mlflow = loaded_mlflow()
         if mlflow and self._server and not self.is_connected_to(successor._context):
             while mlflow.active_run():
@@ -261,7 +261,7 @@ def _belongs_to_others() -> bool:
 
 
 def _experiment_providers() -> list[Any]:
-    """MLflow's experiment providers: private, seen in 3.10 to 3.17, guarded by a test."""
+    """MLflow's list of providers: private, seen in 3.10 to 3.17, guarded by a test."""
     from mlflow.tracking.default_experiment import registry
 
     return registry._default_experiment_provider_registry._registry

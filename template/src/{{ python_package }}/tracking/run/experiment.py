@@ -26,7 +26,7 @@ def experiment_id(
     context: KedroContext,
     artifact_root: Path | None,
 ) -> str:
-    """Return the id of the experiment; create or restore it if ``mlflow.yml`` allows it.
+    """Return the id of the experiment; create or restore it if ``mlflow.yml`` allows.
 
     Args:
         client: a client of the tracking server; one request, two for a new experiment.

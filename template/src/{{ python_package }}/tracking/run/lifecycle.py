@@ -178,7 +178,7 @@ class TrackedRun:
         self.handle.attach()
 
     def detach(self) -> None:
-        """Send a node's metrics, and leave its thread unless that has opened the run."""
+        """Send a node's metrics; detach from its thread, unless that opened the run."""
         if self.handle.queue:
             self.handle.queue.send()
         if not self.handle.is_owned or threading.get_ident() != self.thread:
@@ -261,7 +261,7 @@ class TrackedRun:
             say_status_is_lost(self.handle.run.info, status, failure)
 
     def _status_after(self, kind: type[BaseException] | None) -> str:
-        """Return the status of a run that closes, with the class of its exception."""
+        """Return the status of a run that closes because of an exception, or none."""
         if kind is None:
             return self._status
         was_stopped = issubclass(kind, KeyboardInterrupt | SystemExit)
@@ -271,14 +271,14 @@ class TrackedRun:
         if (connection := self._connection) is None:
             return
         run = self.handle.run.info
-        # MLflow would request the run again to print its address, which is printed below.
+        # MLflow would request the run again, to print the address that is printed below.
         quiet = EnvironmentOverride({NO_URL: "true"})
         with quiet, connection.translate_errors(patient=True):
             self.handle.client().set_terminated(run.run_id, status)
         say_ended(run, status, time.monotonic() - self._started, connection)
 
     def _report_killed(self) -> None:
-        """Send the status after a signal, in a separate thread; the main thread unwinds."""
+        """Send KILLED, in the thread that handles a signal; the main thread unwinds."""
         is_open = self._owner == this_process() and hasattr(self, "handle")
         if not is_open or not self._reporting.acquire(blocking=False):
             return

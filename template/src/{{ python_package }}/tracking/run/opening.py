@@ -1,4 +1,4 @@
-"""Find the MLflow run of a Kedro run: join an active one, continue one, or create one."""
+"""The MLflow run of a Kedro run: join an active one, continue one, or create one."""
 
 import uuid
 from collections.abc import Mapping

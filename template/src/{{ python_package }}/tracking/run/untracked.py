@@ -35,7 +35,7 @@ class UntrackedRun:
     """A Kedro run whose nodes log to a temporary store.
 
     MLflow is imported only if a node logs. Under a run that other code has started, or
-    while a tracked run is open in this process, nodes log to that run instead.
+    while a tracked run is open in this process, MLflow is left as it is.
 
     Args:
         reason: why the run is not tracked, for the log.
