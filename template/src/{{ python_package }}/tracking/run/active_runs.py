@@ -81,7 +81,7 @@ def open_below(run: "Run") -> "list[ActiveRun]":
 
 @contextmanager
 def inherited(run: "Run", nested: bool, is_worker: bool = False) -> Iterator[None]:
-    """Let threads and processes that a node starts log to the run, inside the block.
+    """Make threads and processes that a node starts log to the run, inside the block.
 
     Threads and forks get it from MLflow's stack, whose default factory returns it;
     spawned processes from ``MLFLOW_RUN_ID``, which MLflow itself reads. While several

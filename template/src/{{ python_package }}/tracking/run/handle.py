@@ -76,7 +76,7 @@ class RunHandle:
         return not self.variables
 
     def client(self) -> "MlflowClient":
-        """Return a client of the run's own server, even if a node has set another URI."""
+        """Return a client of the run's own server, whatever a node has set since."""
         from mlflow import MlflowClient
 
         return MlflowClient(self.tracking_uri)

@@ -271,7 +271,7 @@ class TrackedRun:
         if (connection := self._connection) is None:
             return
         run = self.handle.run.info
-        # MLflow would request the run again, to print the address that is printed below.
+        # MLflow would request the run again to print its address, as is done below.
         quiet = EnvironmentOverride({NO_URL: "true"})
         with quiet, connection.translate_errors(patient=True):
             self.handle.client().set_terminated(run.run_id, status)

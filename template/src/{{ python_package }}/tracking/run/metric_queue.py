@@ -121,7 +121,7 @@ class MetricQueue:
         self._deadline = time.monotonic() + seconds
 
     def _wait_until(self, limit: float) -> bool:
-        """Wait for the thread, in steps that notice ``hurry``; return if it has ended."""
+        """Wait for the thread, in steps that notice ``hurry``; return if it ended."""
         while self._thread is not None:
             left = min(limit, self._deadline) - time.monotonic()
             if left <= 0:

@@ -1,4 +1,4 @@
-"""Show on a terminal that something is under way that takes long."""
+"""Show a spinner on a terminal while something takes long."""
 
 import os
 import threading
