@@ -6,9 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from hooks import say
-from hooks.document import Entry, UnreadableError, read
+from hooks.document import Entry, UnreadableError
 from hooks.git import Sides, sides
-from hooks.merge_mlflow_config import settle
+from hooks.merge_config import resolve
+from hooks.read_yaml import read_yaml
 
 
 def main(old: str, new: str) -> int:
@@ -30,7 +31,7 @@ def main(old: str, new: str) -> int:
     for file in sorted(Path("conf").glob("*/**/mlflow*.y*ml")):
         name = file.as_posix()
         if sides(name):
-            settle(name, prepare)
+            resolve(name, prepare)
             continue
         text = file.read_bytes().decode("utf-8")
         try:
@@ -54,7 +55,7 @@ def renamed(text: str, old: str, new: str) -> str:
         UnreadableError: the file cannot be read key by key, or a section on the way to
             the new name is no mapping.
     """
-    document = read(text)
+    document = read_yaml(text)
     *section, name = old.split(".")
     *target, key = new.split(".")
     source = _section(document.entries, section, create=False)

@@ -30,7 +30,7 @@ def test_added_conflict_markers_stop_a_commit(
     done = pre_commit(project, "run", "unmerged-files")
     assert done.returncode == 1
     assert f"{name}: an update has changed what the project has" in done.stdout
-    assert ("merge-mlflow-config" in done.stdout) == name.endswith("mlflow.yml")
+    assert ("merge-config" in done.stdout) == name.endswith("mlflow.yml")
 
 
 def test_committed_conflict_markers_are_found_in_ci(
@@ -99,7 +99,7 @@ def test_merge_settles_what_is_no_conflict(
     if added:
         git(project.path, "add", "--all")
     before = project.changed
-    done = pre_commit(project, "run", "merge-mlflow-config", "--all-files")
+    done = pre_commit(project, "run", "merge-config", "--all-files")
     assert done.returncode == 1
     assert "tracking.run.name is 'mine' in the project and is 'pets' in" in done.stdout
     text = project.read(MLFLOW_YML)
@@ -110,7 +110,7 @@ def test_merge_settles_what_is_no_conflict(
     ) in text
     assert "  host: example.com\n\n  # New.\n  path: null\n" in text
     assert project.changed == before
-    again = pre_commit(project, "run", "merge-mlflow-config", "--all-files")
+    again = pre_commit(project, "run", "merge-config", "--all-files")
     assert again.returncode == 1
     assert project.read(MLFLOW_YML) == text, "again does nothing"
 
@@ -122,11 +122,11 @@ def test_merge_marks_the_file_as_resolved_when_nothing_is_left(
     project.commit()
     project.update()
     assert project.unmerged == {MLFLOW_YML}
-    pre_commit(project, "run", "merge-mlflow-config", "--all-files")
+    pre_commit(project, "run", "merge-config", "--all-files")
     assert not project.unmerged
     assert project.load(MLFLOW_YML)["ui"]["path"] is None
     assert project.load(MLFLOW_YML)["ui"]["host"] == "example.com"
-    again = pre_commit(project, "run", "merge-mlflow-config", "--all-files")
+    again = pre_commit(project, "run", "merge-config", "--all-files")
     assert again.returncode == 0
     staged = git(project.path, "diff", "--cached", "--name-only").split()
     assert staged == [MLFLOW_YML], "nothing else is touched"
@@ -138,9 +138,9 @@ def test_merge_leaves_a_file_alone_that_somebody_is_settling(
     conflict(project)
     text = project.read(MLFLOW_YML).replace("  port: null", "  port: 5050")
     project.write(MLFLOW_YML, text)
-    done = pre_commit(project, "run", "merge-mlflow-config", "--all-files")
+    done = pre_commit(project, "run", "merge-config", "--all-files")
     assert done.returncode == 1
-    assert "has been edited since the update; settle the rest by hand" in done.stdout
+    assert "has been edited since the update; resolve the rest by hand" in done.stdout
     assert project.read(MLFLOW_YML) == text
 
 
@@ -150,7 +150,7 @@ def test_merge_shows_no_secret(project: Project, pre_commit: PreCommit) -> None:
     project.replace(MLFLOW_YML, name, name.replace("null", uri))
     project.commit()
     project.update()
-    done = pre_commit(project, "run", "merge-mlflow-config", "--all-files")
+    done = pre_commit(project, "run", "merge-config", "--all-files")
     assert "tracking.run.name is a value that looks like a secret" in done.stdout
     assert "hunter2" not in done.stdout + done.stderr
     assert uri in project.read(MLFLOW_YML)

@@ -1,4 +1,8 @@
-"""Settle what is no real conflict in ``conf/*/mlflow.yml`` after an update."""
+"""Merge ``conf/*/mlflow.yml`` and ``pyproject.toml`` by key after an update.
+
+git merges by line, so it reports conflicts between neighbours. By key, a conflict is left
+only where project and template have both changed the same key.
+"""
 
 from __future__ import annotations
 
@@ -11,53 +15,79 @@ from typing import Any
 from tracking.template.secret_scan import secret_looking
 
 from . import say
-from .document import Entry, UnreadableError
+from .document import Document, Entry, UnreadableError
 from .git import Sides, git, merged_by_line, sides
 from .merge import Conflict, merge
+from .read_yaml import read_yaml
 
-_CONFIG = re.compile(r"conf/.*mlflow[^/]*\.ya?ml")
-_MARKER = re.compile(r"^(<{7}|>{7}) ?.*$", re.MULTILINE)
+_CONFIG = re.compile(r"(.*/)?(conf/.*mlflow[^/]*\.ya?ml|pyproject\.toml)")
+_MARKER = re.compile(r"^(<{7}|\|{7}|>{7}) ?.*$", re.MULTILINE)
+_CONFLICT = re.compile(
+    r"^<{7} [^\n]*\n(?P<ours>.*?)^={7}\n(?P<theirs>.*?)^>{7} [^\n]*\n",
+    re.MULTILINE | re.DOTALL,
+)
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Merge key by key; the exit code is 1 while something is left to decide."""
-    parser = ArgumentParser("merge-mlflow-config", description=__doc__)
+    """Merge by key; the exit code is 1 while something is left to decide."""
+    parser = ArgumentParser("merge-config", description=__doc__)
     parser.add_argument("files", nargs="*", help="default: all that an update has left")
     files = parser.parse_args(words).files or _unmerged()
-    return 0 if all([settle(file) for file in files]) else 1
+    return 0 if all([resolve(file) for file in files]) else 1
 
 
-def settle(file: str, prepare: Callable[[Sides], Sides] = lambda three: three) -> bool:
-    """Merge a file of which git has kept the three sides; say what is left.
+def resolve(file: str, prepare: Callable[[Sides], Sides] = lambda three: three) -> bool:
+    """Merge a file of which git has kept the three sides; report what is left.
 
     Args:
-        file: its path from the project's root, the working directory.
+        file: its path from the working directory.
         prepare: what a migration does to the sides before they are merged.
 
     Returns:
         Whether nothing is left to decide. A file without conflict markers, and one that
-        somebody has begun to settle by hand, is not touched.
+        somebody has begun to resolve by hand, is not touched.
     """
     path = Path(file)
-    text = path.read_bytes().decode("utf-8")
+    text = _decoded(path.read_bytes())
     if not _MARKER.search(text):
         return True
     unmerged = sides(file)
     three = unmerged or sides(file, added=True)
     if three is None:
-        return _left(file, "git no longer knows its two sides; settle it by hand")
+        return _left(file, "git no longer has its two sides; resolve it by hand")
     try:
-        merged, conflicts = merge(*prepare(three))
+        merged, conflicts = _merged(file, prepare(three))
     except UnreadableError as error:
-        return _left(file, f"cannot be merged by key, since {error}; settle it by hand")
+        return _left(file, f"cannot be merged by key, since {error}; resolve it by hand")
     if _anonymous(text) not in map(_anonymous, (merged, merged_by_line(three))):
-        return _left(file, "has been edited since the update; settle the rest by hand")
-    path.write_text(merged, "utf-8", newline="")
+        return _left(file, "has been edited since the update; resolve the rest by hand")
+    path.write_bytes(_encoded(merged))
     for conflict in conflicts:
         _left(file, _sentence(conflict))
     if unmerged and not conflicts:
         git("add", "--", file)
     return not conflicts
+
+
+def _merged(file: str, three: Sides) -> tuple[str, list[Conflict]]:
+    """Merge three sides, and make sure that the result can be read again."""
+    read = _reader(file)
+    merged, conflicts = merge(*map(read, three))
+    for side in ("ours", "theirs"):
+        try:
+            read(_CONFLICT.sub(rf"\g<{side}>", merged))
+        except UnreadableError as error:
+            raise UnreadableError(f"of the merged file {error}") from None
+    return merged, conflicts
+
+
+def _reader(file: str) -> Callable[[str], Document]:
+    if not file.endswith(".toml"):
+        return read_yaml
+    # Migrations run in copier's environment, which has no tomlkit.
+    from .read_toml import read_toml
+
+    return read_toml
 
 
 def _unmerged() -> list[str]:
@@ -93,6 +123,14 @@ def _shown(key: str, entry: Entry | None) -> str:
 def _anonymous(text: str) -> str:
     """Leave out how the two sides are called, and line ends."""
     return _MARKER.sub(r"\1", text.replace("\r\n", "\n"))
+
+
+def _decoded(text: bytes) -> str:
+    return text.decode("utf-8", "surrogateescape")
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,81 @@
+"""``mlflow.yml`` cut into entries.
+
+A round-trip library keeps comments but not the user's layout, and copier's own
+environment, in which migrations run, has none. PyYAML reports where each key and value
+stands; the rest is cutting lines.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from .document import Document, Entry, UnreadableError
+
+
+def read_yaml(text: str) -> Document:
+    """Read a file into entries; ``str()`` of the result is the text again.
+
+    Raises:
+        UnreadableError: it is no YAML, no mapping, or has a key twice.
+    """
+    if text and not text.endswith("\n"):
+        text += "\n"
+    lines = text.splitlines(keepends=True)
+    try:
+        root = yaml.compose(text, yaml.SafeLoader)
+        if root is None:
+            return Document(tail=text)
+        if not isinstance(root, yaml.MappingNode) or root.flow_style:
+            raise UnreadableError("it is no mapping with a line for each key")
+        entries, end = _entries(root, lines, 0)
+    except yaml.YAMLError as error:
+        raise UnreadableError(" ".join(str(error).split())) from None
+    return Document(entries, "".join(lines[end:]))
+
+
+def _entries(
+    mapping: yaml.MappingNode, lines: list[str], start: int
+) -> tuple[dict[str, Entry], int]:
+    """Cut a mapping's lines into entries; the second result is the line below them."""
+    entries: dict[str, Entry] = {}
+    for key, value in mapping.value:
+        line, column = key.start_mark.line, key.start_mark.column
+        if line < start or not isinstance(key, yaml.ScalarNode):
+            raise UnreadableError(f"line {line + 1} is more than one plain key")
+        if key.value in entries:
+            raise UnreadableError(f"it has the key '{key.value}' twice")
+        entry = Entry(key.value, "".join(lines[start:line]), "", column)
+        below = value.start_mark.line > line
+        if isinstance(value, yaml.MappingNode) and not value.flow_style and below:
+            first = line + 1
+            entry.text = lines[line]
+            entry.entries, start = _entries(value, lines, first)
+        else:
+            start = max(line + 1, _end(value, lines))
+            entry.text = "".join(lines[line:start])
+            first, last = value.start_mark, value.end_mark
+            if first.line == last.line == line and first.column > key.end_mark.column:
+                entry.span = (first.column, last.column)
+        entry.value = _plain(value)
+        entries[key.value] = entry
+    return entries, start
+
+
+def _end(node: yaml.Node, lines: list[str]) -> int:
+    """Return the line below a value; PyYAML's own mark is at the next token."""
+    if isinstance(node, yaml.MappingNode) and not node.flow_style:
+        return max(_end(value, lines) for _, value in node.value)
+    if isinstance(node, yaml.SequenceNode) and not node.flow_style:
+        return max(_end(item, lines) for item in node.value)
+    end = node.end_mark.line + (node.end_mark.column > 0)
+    if isinstance(node, yaml.ScalarNode) and node.style in ("|", ">"):
+        end = node.end_mark.line
+        while not lines[end - 1].strip():
+            end -= 1
+    return int(end)
+
+
+def _plain(node: yaml.Node) -> Any:
+    return yaml.constructor.SafeConstructor().construct_document(node)
