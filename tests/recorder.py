@@ -1,17 +1,21 @@
-"""A proxy in front of a tracking server that counts requests and can delay them."""
+"""A proxy in front of a tracking server: counts requests, delays or spoils answers."""
 
 import re
+import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from http.client import HTTPConnection, HTTPResponse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
 _ID = re.compile(r"\b(m-)?[0-9a-f]{32}\b")
 _HOP_BY_HOP = ("connection", "keep-alive", "transfer-encoding", "content-length")
+
+Answer = tuple[int, bytes]  # status and content
+Spoil = Callable[[str, bytes, Callable[[], Answer]], Answer]
 
 
 class Recorder:
@@ -31,15 +35,20 @@ class Recorder:
 
 
 @contextmanager
-def recorder(target: str, latency: float = 0.0) -> Iterator[Recorder]:
+def recorder(
+    target: str, latency: float = 0.0, spoil: Spoil | None = None
+) -> Iterator[Recorder]:
     """Stand in front of a server, on a free port of this machine, for a while.
 
     Args:
         target: the server's address, such as ``http://127.0.0.1:5000``.
         latency: seconds by which every answer comes later.
+        spoil: returns the answer to a request, from the endpoint, the body, and a
+            function that asks the server.
     """
     server = urlsplit(target).netloc
     connections = threading.local()
+    clients: set[socket.socket] = set()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -49,24 +58,34 @@ def recorder(target: str, latency: float = 0.0) -> Iterator[Recorder]:
             path = _ID.sub("<id>", urlsplit(self.path).path)
             seen.counts[f"{self.command} {path}"] += 1
             seen.logins[self.headers.get("Authorization")] += 1
+            clients.add(self.connection)
             time.sleep(latency)
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            if not hasattr(connections, "server"):
-                connections.server = HTTPConnection(server)
-            connection = connections.server
-            try:
-                answer = self.ask(connection, body)
-            except ConnectionError:  # the server has closed it meanwhile
-                connection.close()
-                answer = self.ask(connection, body)
-            content = answer.read()
-            self.send_response(answer.status)
-            for name, value in answer.getheaders():
+            headers: list[tuple[str, str]] = []
+
+            def real() -> Answer:
+                answer = self.answer_of_the_server(body)
+                headers.extend(answer.getheaders())
+                return answer.status, answer.read()
+
+            status, content = spoil(path, body, real) if spoil else real()
+            self.send_response(status)
+            for name, value in headers:
                 if name.lower() not in _HOP_BY_HOP:
                     self.send_header(name, value)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
+
+        def answer_of_the_server(self, body: bytes) -> HTTPResponse:
+            if not hasattr(connections, "server"):
+                connections.server = HTTPConnection(server)
+            connection = connections.server
+            try:
+                return self.ask(connection, body)
+            except ConnectionError:  # the server has closed it meanwhile
+                connection.close()
+                return self.ask(connection, body)
 
         def ask(self, connection: HTTPConnection, body: bytes) -> HTTPResponse:
             connection.request(self.command, self.path, body, dict(self.headers))
@@ -88,3 +107,6 @@ def recorder(target: str, latency: float = 0.0) -> Iterator[Recorder]:
         proxy.shutdown()
         thread.join()
         proxy.server_close()
+        for client in clients:  # which keep their connections
+            with suppress(OSError):
+                client.shutdown(socket.SHUT_RDWR)

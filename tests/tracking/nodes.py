@@ -121,3 +121,9 @@ def sub_runs_beside_the_variable(value: object) -> float:
 def set_other_server(uri: str) -> float:
     mlflow.set_tracking_uri(uri)
     return 1.0
+
+
+def look_at_the_run(value: object) -> list[str]:
+    """The ids of the active run and of the variable, in whatever process this runs."""
+    active = mlflow.active_run()
+    return [active.info.run_id if active else "", os.environ.get("MLFLOW_RUN_ID", "")]

@@ -73,3 +73,9 @@ def compare(
     for regression in (classifier, newest):
         assert round(regression.predict([[3.0]])[0]) == 3
     return 9.0, "compared"
+
+
+def refuse_small(value: float) -> None:
+    """Validate an entry of the catalog."""
+    if value < 1:
+        raise ValueError(f"{value} is small")

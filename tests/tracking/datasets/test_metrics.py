@@ -236,3 +236,52 @@ def test_outside_of_a_run_it_says_what_to_do(store: str, dataset: Any) -> None:
 def test_without_key_and_catalog_it_says_what_to_do(run_id: str) -> None:
     with pytest.raises(DatasetError, match="has no key"):
         MlflowMetricDataset().save(1)
+
+
+@pytest.mark.parametrize("values", [(1.0, 2.0, 3.0), (3.0, 2.0, 1.0), (2.0, 3.0, 1.0)])
+def test_of_several_points_at_once_it_loads_the_one_that_mlflow_shows(
+    run_id: str, values: tuple[float, ...]
+) -> None:
+    for value in values:
+        MlflowClient().log_metric(run_id, "m", value, timestamp=5, step=0)
+    shown = mlflow.get_run(run_id).data.metrics["m"]
+    assert MlflowMetricDataset("m").load() == shown
+    assert MlflowMetricDataset("m", load_args={"step": 0}).load() == shown
+
+
+@pytest.mark.parametrize(
+    ("key", "problem"),
+    [
+        ("a@b", "may only contain"),
+        ("a//b", "resolve to 'a/b'"),
+        ("x" * 251, "takes 250"),
+    ],
+)
+def test_name_that_mlflow_refuses_is_an_error_of_its_dataset(
+    run_id: str, key: str, problem: str
+) -> None:
+    for dataset, data in (
+        (MlflowMetricDataset(key), 1),
+        (MlflowMetricHistoryDataset(key), [1]),
+        (MlflowMetricsHistoryDataset(prefix=""), {key: 1}),
+    ):
+        name = type(dataset).__name__
+        with pytest.raises(DatasetError, match=f"{name}: .*MLflow refuses.*{problem}"):
+            dataset.save(data)
+    assert not mlflow.get_run(run_id).data.metrics
+
+
+def test_step_and_time_that_mlflow_refuses_are_an_error_of_their_dataset(
+    run_id: str,
+) -> None:
+    for args in ({"step": 2**63}, {"step": 1, "timestamp": -1}):
+        with pytest.raises(DatasetError, match="'m' in the run .* 64 bits"):
+            MlflowMetricDataset("m", save_args=args).save(1)
+    with pytest.raises(DatasetError, match="'m' in the run .*'today'"):
+        MlflowMetricHistoryDataset("m").save([{"value": 1, "timestamp": "today"}])
+
+
+def test_form_of_a_metric_with_a_long_name_is_kept(run_id: str) -> None:
+    dataset = MlflowMetricHistoryDataset("x" * 250)
+    dataset.save({3: 0.5})
+    assert dataset.load() == {3: 0.5}

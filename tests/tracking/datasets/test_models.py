@@ -253,3 +253,19 @@ def test_requirements_are_the_projects_own(
         pinned = {entry.partition("==")[0] for entry in lines if "==" in entry}
         assert pinned == {"kedro", "mlflow", "pydantic"}
         assert ("skops" in lines) == bool(extra)
+
+
+def test_stage_warns_once_and_names_the_alias(
+    run_id: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    logged("one", registered_model_name="staged").save(line(3))
+    MlflowClient().transition_model_version_stage("staged", "1", "Production")
+    dataset = MlflowModelRegistryDataset("staged", "Production", flavor=SKLEARN)
+    with caplog.at_level("WARNING", "tracking"):
+        for _ in range(2):
+            assert slope(dataset.load()) == 3
+    (warning,) = [r.getMessage() for r in caplog.records if "stages" in r.message]
+    assert "deprecated stages such as 'Production'" in warning
+    assert (
+        "write 'alias: production' instead of 'stage_or_version: Production'" in warning
+    )

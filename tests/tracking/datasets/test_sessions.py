@@ -177,3 +177,20 @@ def test_history_of_more_than_a_page_comes_back_whole(
         dataset = MlflowMetricHistoryDataset("long")
         dataset.save(data)
         assert dataset.load() == data
+
+
+@pytest.mark.parametrize("disabled", [False, True])
+@pytest.mark.parametrize("name", ["small", "small_of_a_pattern"])
+def test_validator_of_an_entry_is_kept(
+    project: Project, disabled: bool, name: str
+) -> None:
+    validation = pytest.importorskip("kedro.validation", reason="Kedro 1.6")
+    if disabled:
+        project.mlflow_yml("tracking: {disable_tracking: {pipelines: [__default__]}}")
+    entry = {
+        "type": "tracked.tracking.MlflowMetricDataset",
+        "validator": {"class": "tests.tracking.datasets.nodes.refuse_small"},
+    }
+    project.write("conf/base/catalog.yml", {"small": entry, "small_{name}": entry})
+    with pytest.raises(validation.DataValidationError, match="0.5 is small"):
+        project.run(Pipeline([node(nodes.accuracy, "params:a", name, name="one")]))

@@ -1,5 +1,6 @@
 """One Kedro run is one MLflow run."""
 
+import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -101,6 +102,22 @@ def test_worker_processes_log_to_the_one_run(
         "m_y": 2.5,
     }
     assert run.info.status == "FINISHED"
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_worker_processes_are_attached_where_kedro_calls_no_hook(
+    project: Project, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """MLflow itself would open the run again there, and end it with the worker."""
+    monkeypatch.setenv("KEDRO_MP_CONTEXT", method)
+    project.write(
+        "conf/base/catalog.yml",
+        {"ids": {"type": "json.JSONDataset", "filepath": "data/ids.json"}},
+    )
+    pipeline = Pipeline([node(nodes.look_at_the_run, "params:a", "ids", name="look")])
+    project.run(pipeline, runner=ParallelRunner(max_workers=1))
+    run_id = project.only_run().info.run_id
+    assert json.loads((project.path / "data/ids.json").read_text()) == [run_id, run_id]
 
 
 def test_runs_one_after_another_are_runs_of_their_own(project: Project) -> None:

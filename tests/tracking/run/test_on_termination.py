@@ -6,12 +6,15 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import mlflow
 import pytest
+from click import ClickException
 from kedro.pipeline import Pipeline, node
 
+from tests.recorder import Answer, recorder
 from tests.tracking import nodes
 from tests.tracking.conftest import Project
 
@@ -105,3 +108,121 @@ def test_kedro_run_that_is_told_to_stop_stops_and_its_run_is_killed(
         process.send_signal(number)
     assert process.wait(30) == code
     assert project.only_run().info.status == "KILLED"
+
+
+METRICS = """
+from kedro.pipeline import Pipeline, node
+
+def numbers(a):
+    return [float(n) for n in range(2500)]  # three requests
+
+def register_pipelines():
+    return {"__default__": Pipeline([node(numbers, "params:a", "loss")])}
+"""
+
+
+@pytest.mark.parametrize("moment", ["create", "log-batch", "update"])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 1), (signal.SIGTERM, 128 + signal.SIGTERM)]
+)
+def test_signal_while_a_request_is_under_way_leaves_no_run_open(
+    project: Project, server: str, moment: str, number: int, code: int
+) -> None:
+    """The creation of the run, its last metrics, or its status."""
+    name = f"{moment}-{code}"
+    project.write("src/tracked/pipeline_registry.py", METRICS)
+    metrics = {"type": "tracked.tracking.MlflowMetricHistoryDataset"}
+    project.write("conf/base/catalog.yml", {"loss": metrics})
+    sent = threading.Event()
+
+    def spoil(path: str, body: bytes, answer: Callable[[], Answer]) -> Answer:
+        real = answer()
+        is_metrics = moment != "log-batch" or b'"metrics"' in body
+        if path.endswith(f"runs/{moment}") and is_metrics and not sent.is_set():
+            sent.set()
+            process.send_signal(number)
+            time.sleep(1)  # the client waits for the answer
+        return real
+
+    with recorder(server, spoil=spoil) as proxy:
+        project.mlflow_yml(
+            f"{{server: {{mlflow_tracking_uri: '{proxy.uri}'}}, "
+            f"tracking: {{experiment: {{name: '{name}'}}}}}}"
+        )
+        kedro = [Path(sys.executable).parent / "kedro", "run"]
+        process = subprocess.Popen(
+            kedro,
+            cwd=project.path,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        assert process.wait(60) == code
+    assert sent.is_set()
+    client = mlflow.MlflowClient(server)
+    experiment = client.get_experiment_by_name(name)
+    assert experiment
+    (run,) = client.search_runs([experiment.experiment_id])
+    if moment == "create":
+        assert run.info.status == "KILLED"
+    else:
+        assert run.info.status in ("FINISHED", "KILLED")
+        assert len(client.get_metric_history(run.info.run_id, "loss")) == 2500
+
+
+def test_run_whose_creation_is_not_answered_is_ended(
+    project: Project, server: str
+) -> None:
+    def spoil(path: str, body: bytes, answer: Callable[[], Answer]) -> Answer:
+        real = answer()
+        return (502, b"") if path.endswith("runs/create") else real
+
+    name = "unanswered"
+    with recorder(server, spoil=spoil) as proxy:
+        project.mlflow_yml(
+            f"{{server: {{mlflow_tracking_uri: '{proxy.uri}'}}, "
+            f"tracking: {{experiment: {{name: {name}}}}}}}"
+        )
+        with pytest.raises(ClickException, match="answers with an error: HTTP.* 502"):
+            project.run(ONE)
+    client = mlflow.MlflowClient(server)
+    experiment = client.get_experiment_by_name(name)
+    assert experiment
+    runs = client.search_runs([experiment.experiment_id])
+    assert [run.info.status for run in runs] == ["FAILED"]
+
+
+STUBBORN = """
+import time
+from pathlib import Path
+from kedro.pipeline import Pipeline, node
+
+def number(a):
+    return 1.0
+
+def register_pipelines():
+    return {"__default__": Pipeline([node(number, "params:a", "m")])}
+"""
+
+
+def test_second_signal_ends_at_once(project: Project, server: str) -> None:
+    project.write("src/tracked/pipeline_registry.py", STUBBORN)
+    metric = {"type": "tracked.tracking.MlflowMetricDataset"}
+    project.write("conf/base/catalog.yml", {"m": metric})
+    asked = threading.Event()
+
+    def spoil(path: str, body: bytes, answer: Callable[[], Answer]) -> Answer:
+        if path.endswith("runs/log-batch") and b'"metrics"' in body:
+            asked.set()
+            time.sleep(30)
+        return answer()
+
+    with recorder(server, spoil=spoil) as proxy:
+        project.mlflow_yml(f"server: {{mlflow_tracking_uri: '{proxy.uri}'}}")
+        kedro = [Path(sys.executable).parent / "kedro", "run"]
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        process = subprocess.Popen(kedro, cwd=project.path, **quiet)
+        assert asked.wait(60)
+        process.send_signal(signal.SIGINT)
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(15) == 1

@@ -5,10 +5,15 @@ from typing import Any
 import pytest
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Pipeline, node
-from mlflow.utils.validation import MAX_PARAM_VAL_LENGTH, MAX_TAG_VAL_LENGTH
+from mlflow.utils.validation import (
+    MAX_ENTITY_KEY_LENGTH,
+    MAX_PARAM_VAL_LENGTH,
+    MAX_TAG_VAL_LENGTH,
+)
 from tracking.config.options import ParamsOptions
 from tracking.errors import TrackingError
-from tracking.run.parameters import REDACTED, Params, pipeline_params
+from tracking.redaction import HIDDEN
+from tracking.run.parameters import Params, pipeline_params
 
 
 def logged(inputs: dict[str, Any], **options: Any) -> Params:
@@ -86,12 +91,50 @@ def test_secret_looking_names_are_redacted_at_any_depth() -> None:
     given = {"params:db": {"PassWord": "hunter2", "list": [{"my_token": "hunter2"}]}}
     for options in ({}, FLAT):
         assert "hunter2" not in str(logged(given, **options))
-    assert logged(given, **FLAT).params["db.PassWord"] == REDACTED
+    assert logged(given, **FLAT).params["db.PassWord"] == HIDDEN
 
 
 def test_what_is_redacted_can_be_chosen() -> None:
     given = {"params:max_tokens": 5, "params:iban": "DE1"}
     assert logged(given, redact=["iban"]).params == {
         "max_tokens": "5",
-        "iban": REDACTED,
+        "iban": HIDDEN,
     }
+
+
+def test_secret_looking_values_are_redacted_under_any_name() -> None:
+    given = {"params:db": {"uri": "postgresql://me:hunter2@db/x", "hosts": [1, 2]}}
+    for options in ({}, FLAT):
+        assert "hunter2" not in str(logged(given, **options))
+    assert logged(given, **FLAT).params == {
+        "db.uri": "postgresql://me:***@db/x",
+        "db.hosts": "[1, 2]",
+    }
+
+
+def test_numbers_of_tokens_are_no_secret() -> None:
+    given = {"params:m": {"max_tokens": 5, "tokenizer": "bert", "auth_token": "x"}}
+    assert logged(given, **FLAT).params == {
+        "m.max_tokens": "5",
+        "m.tokenizer": "bert",
+        "m.auth_token": HIDDEN,
+    }
+
+
+def test_mapping_under_a_secret_name_is_redacted_as_a_whole() -> None:
+    given = {"params:a": {"credentials": {"user": "hunter2"}}}
+    assert logged(given, **FLAT).params == {"a.credentials": HIDDEN}
+
+
+@pytest.mark.parametrize("key", ["a//b", "a/./b", "/a", "a/", "..", "../a"])
+def test_name_that_mlflow_reads_as_another_is_an_error(key: str) -> None:
+    options = {"dict_params": {"flatten": True, "sep": "/"}}
+    with pytest.raises(TrackingError, match=r"refuses the name .* 'm/.*Rename"):
+        logged({"params:m": {key: 1}}, **options)
+
+
+def test_name_over_the_limit_is_an_error_and_the_limit_itself_is_fine() -> None:
+    longest = "x" * MAX_ENTITY_KEY_LENGTH
+    assert logged({f"params:{longest}": 1}).params == {longest: "1"}
+    with pytest.raises(TrackingError, match="'x+…' has 251 characters .* takes 250"):
+        logged({f"params:{longest}x": 1})

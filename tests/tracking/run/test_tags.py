@@ -7,10 +7,17 @@ from pathlib import Path
 
 import pytest
 from kedro.pipeline import Pipeline, node
+from kedro.runner import SequentialRunner, ThreadRunner
 from mlflow.entities import Run
+from tracking.redaction import SECRET_NAMES
 from tracking.run.tags import kedro_command
 
 from tests.tracking.conftest import Project
+
+
+class Parallel(SequentialRunner):
+    """A runner of somebody's own."""
+
 
 REGISTRY = """
 from kedro.pipeline import Pipeline, node
@@ -28,6 +35,14 @@ def register_pipelines():
         node(same, "z", None, name="last"),
     ])
     return {"one": first, "other": other, "__default__": first + other}
+"""
+
+
+RUNNER = """
+from kedro.runner import SequentialRunner
+
+class OneByOne(SequentialRunner):
+    pass
 """
 
 
@@ -57,6 +72,9 @@ def run_in_shell(project: Project, command: str) -> tuple[list[str], Run]:
         "--to-outputs x --env staging",
         '--params "a=2.5,text=\'it is \\"quoted\\" 100% & $HOME\',nested.deep=null"',
         "--params \"text='2024',a=true\"",
+        "--params 'text=\"*x\"'",
+        "--runner ThreadRunner --runner-params max_workers=2,is_async=true",
+        "--runner tracked.runners.OneByOne --conf-source conf --async",
     ],
 )
 def test_kedro_command_replays_the_run(project: Project, options: str) -> None:
@@ -68,6 +86,7 @@ def test_kedro_command_replays_the_run(project: Project, options: str) -> None:
             {"x": {"type": "json.JSONDataset", "filepath": "data/x.json"}},
         )
         project.write("data/x.json", "1")
+    project.write("src/tracked/runners.py", RUNNER)
     nodes, run = run_in_shell(project, f"kedro run {options}")
     again, replay = run_in_shell(project, run.data.tags["kedro_command"])
     assert nodes
@@ -82,6 +101,30 @@ def test_secrets_stay_out_of_the_command() -> None:
     command = kedro_command(run_params, ["*password*"])
     assert "hunter2" not in command
     assert "db.host=h" in command
+
+
+def test_secrets_stay_out_of_lists_and_values_of_the_command() -> None:
+    params = {
+        "hosts": [{"password": "hunter2", "name": "h"}],
+        "uri": "https://me:hunter2@h",
+        "deep": {"er": {"api-key": "hunter2"}},
+    }
+    command = kedro_command({"runtime_params": params}, SECRET_NAMES)
+    assert "hunter2" not in command
+    assert "https://me:***@h" in command
+    assert '"name": "h"' in command
+
+
+@pytest.mark.parametrize(
+    ("runner", "words"),
+    [
+        (SequentialRunner(), []),
+        (ThreadRunner(), ["--runner", "ThreadRunner"]),
+        (Parallel(), ["--runner", f"{__name__}.Parallel"]),
+    ],
+)
+def test_runner_of_a_session_is_named(runner: object, words: list[str]) -> None:
+    assert kedro_command({"runner": str(runner)}, []).split()[2:] == words
 
 
 def test_commit_and_dirty_tree_are_tags(project: Project) -> None:
@@ -109,7 +152,7 @@ def test_tags_say_which_template_ran_and_what_the_project_has_edited(
     assert "template.edited" not in untouched
     # The package as this process has imported it, maybe from an earlier test's project.
     tracking = Path(str(sys.modules["tracked.tracking"].__file__)).parent
-    mine, auth = tracking / "mine.py", tracking / "auth.py"
+    mine, auth = tracking / "mine.py", tracking / "server/auth.py"
     text = auth.read_text()
     try:
         mine.write_text("")
@@ -118,4 +161,4 @@ def test_tags_say_which_template_ran_and_what_the_project_has_edited(
     finally:
         mine.unlink()
         auth.write_text(text)
-    assert project.runs()[-1].data.tags["template.edited"] == "auth.py, mine.py"
+    assert project.runs()[-1].data.tags["template.edited"] == "mine.py, server/auth.py"

@@ -9,6 +9,10 @@ from typing import Any
 
 import pytest
 from kedro.pipeline import Pipeline
+from mlflow.tracking.request_auth.abstract_request_auth_provider import (
+    RequestAuthProvider,
+)
+from mlflow.tracking.request_auth.registry import _request_auth_provider_registry
 from mlflow.tracking.request_header.abstract_request_header_provider import (
     RequestHeaderProvider,
 )
@@ -112,7 +116,7 @@ def reach(
         mlflow_registry_uri=registry,
         request_header_provider=provider,
     )
-    return Connection(options, context)
+    return Connection(options, context).__enter__()
 
 
 def test_second_context_replaces_the_header_provider(context: Any, host: Host) -> None:
@@ -190,7 +194,7 @@ def test_bad_class_is_named_with_its_key(
     with pytest.raises(
         TrackingError, match=f"server.request_header_provider.*{sentence}"
     ):
-        Connection(options, context)
+        Connection(options, context).__enter__()
     assert "MLFLOW_TRACKING_AUTH" not in os.environ
 
 
@@ -235,13 +239,35 @@ def test_header_goes_to_the_tracking_and_registry_servers_only(
     server.close()
 
 
-@pytest.mark.parametrize(
-    ("variable", "value"),
-    [("MLFLOW_TRACKING_AUTH", "kubernetes"), ("MLFLOW_TRACKING_AWS_SIGV4", "true")],
-)
-def test_two_ways_to_log_in_are_one_too_many(
-    context: Any, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+def test_signing_for_aws_beside_it_is_one_login_too_many(
+    context: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(variable, value)
-    with pytest.raises(TrackingError, match=f"{variable}.*Unset the variable"):
+    monkeypatch.setenv("MLFLOW_TRACKING_AWS_SIGV4", "true")
+    with pytest.raises(TrackingError, match="SIGV4.*Unset the variable"):
         reach(context, "https://mlflow.example.com", "Header")
+
+
+class Workspace(RequestAuthProvider):
+    """Such as that of Kubernetes, which names the workspace in a header."""
+
+    def get_name(self) -> str:
+        return "of-the-platform"
+
+    def get_auth(self) -> Any:
+        def put(request: Any) -> Any:
+            request.headers["X-Workspace"] = "penguins"
+            return request
+
+        return put
+
+
+def test_another_login_of_mlflow_goes_on_beside_it(
+    context: Any, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_request_auth_provider_registry, "_registry", [Workspace()])
+    monkeypatch.setenv("MLFLOW_TRACKING_AUTH", "of-the-platform")
+    server = reach(context, host.uri, "Header", init_kwargs={"value": 1})
+    assert host.asked_by_mlflow() == ["Bearer 1"]
+    assert host.listener.heard[0]["X-Workspace"] == "penguins"
+    server.close()
+    assert os.environ["MLFLOW_TRACKING_AUTH"] == "of-the-platform"

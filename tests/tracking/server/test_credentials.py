@@ -1,13 +1,11 @@
 """Credentials become environment variables, and are taken back."""
 
-import os
 from typing import Any
 
 import pytest
 from kedro.config import OmegaConfigLoader
 from tracking.errors import TrackingError
 from tracking.server.credentials import credential_variables
-from tracking.server.process_environment import EnvironmentOverride
 
 LOADER = OmegaConfigLoader("conf")
 
@@ -47,40 +45,3 @@ def test_missing_entry_names_those_that_there_are() -> None:
 def test_missing_entry_belongs_into_the_folder_of_the_environment() -> None:
     with pytest.raises(TrackingError, match="add 'mine:' to conf/prod/credentials.yml"):
         credential_variables("mine", {}, OmegaConfigLoader("conf", env="prod"))
-
-
-def test_environment_is_restored(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("THERE", "before")
-    monkeypatch.delenv("NOT_THERE", raising=False)
-    loan = EnvironmentOverride({"THERE": "x", "NOT_THERE": "y"})
-    assert (os.environ["THERE"], os.environ["NOT_THERE"]) == ("x", "y")
-    loan.close()
-    loan.close()
-    assert os.environ["THERE"] == "before"
-    assert "NOT_THERE" not in os.environ
-
-
-def test_overlapping_runs_leave_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("SHARED", raising=False)
-    first, second = (
-        EnvironmentOverride({"SHARED": "1"}),
-        EnvironmentOverride({"SHARED": "2"}),
-    )
-    first.close()
-    assert os.environ["SHARED"] == "2"
-    second.close()
-    assert "SHARED" not in os.environ
-
-
-def test_runs_at_once_that_would_mix_are_told_apart() -> None:
-    first = EnvironmentOverride({"SHARED": "hunter2"}, exclusive=True)
-    same = EnvironmentOverride({"SHARED": "hunter2"}, exclusive=True)
-    with pytest.raises(TrackingError, match="Another run .* value of SHARED") as error:
-        EnvironmentOverride({"SHARED": "hunter3"}, exclusive=True)
-    assert "hunter" not in str(error.value)
-    first.close()
-    assert EnvironmentOverride.is_claimed("SHARED")
-    same.close()
-    EnvironmentOverride({"SHARED": "hunter3"}, exclusive=True).close()
-    assert not EnvironmentOverride.is_claimed("SHARED")
-    assert "SHARED" not in os.environ

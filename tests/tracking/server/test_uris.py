@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from tracking.errors import TrackingError
-from tracking.server.uris import anchor, artifact_root, tracking_uri, without_password
+from tracking.server.uris import anchor, artifact_root, tracking_uri
 
 ROOT = Path("/work/project")
 
@@ -86,19 +86,3 @@ def test_artifacts_of_a_sqlite_store(uri: str, folder: Path | None) -> None:
 )
 def test_artifact_location_is_anchored(location: str, expected: str) -> None:
     assert anchor(location, ROOT) == expected
-
-
-@pytest.mark.parametrize(
-    ("uri", "shown"),
-    [
-        ("postgresql://alice:p@ss@db:5432/x", "postgresql://alice:***@db:5432/x"),
-        (
-            "https://alice:hunter2@mlflow.example.com",
-            "https://alice:***@mlflow.example.com",
-        ),
-        ("https://mlflow.example.com:8080/a@b", "https://mlflow.example.com:8080/a@b"),
-        ("sqlite:////data/x.db", "sqlite:////data/x.db"),
-    ],
-)
-def test_password_of_a_uri_is_not_shown(uri: str, shown: str) -> None:
-    assert without_password(uri) == shown

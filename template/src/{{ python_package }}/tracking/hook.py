@@ -54,7 +54,7 @@ class MlflowHook:
     ) -> None:
         from .config.loading import mlflow_config
         from .datasets import bind, untrack
-        from .datasets.catalogs import context_of
+        from .datasets.catalogs import attach_workers, context_of
         from .run.untracked import UntrackedRun, disabled_by, server_to_read
 
         fail_left_runs()
@@ -71,6 +71,7 @@ class MlflowHook:
         run = TrackedRun(context, run_params, params)
         open_run(run, catalog)
         bind(pipeline, catalog, run.handle)
+        attach_workers(catalog, run.handle)
 
     @hook_impl
     def before_node_run(self, catalog: "CatalogProtocol") -> None:

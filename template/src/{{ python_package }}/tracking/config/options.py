@@ -6,7 +6,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ..server.uris import without_password
+from ..redaction import HIDDEN, SECRET_NAMES, hide
 
 
 class _Section(BaseModel):
@@ -32,7 +32,7 @@ class _Section(BaseModel):
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         for name, value in super().__repr_args__():
-            yield name, without_password(value) if isinstance(value, str) else value
+            yield name, hide("", value, SECRET_NAMES)
 
 
 class RequestHeaderProviderOptions(_Section):
@@ -57,7 +57,7 @@ class RequestHeaderProviderOptions(_Section):
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         for name, value in super().__repr_args__():
             hidden = isinstance(value, dict)  # a keyword argument may be a secret
-            yield name, dict.fromkeys(value, "***") if hidden else value
+            yield name, dict.fromkeys(value, HIDDEN) if hidden else value
 
 
 class ServerOptions(_Section):
@@ -174,12 +174,13 @@ class ParamsOptions(_Section):
     its beginning (truncate), or a tag of the run (tag)."""
 
     redact: list[str] = Field(
-        default=["*password*", "*token*", "*secret*", "*api_key*"],
-        examples=[["*password*", "*pin*"]],
+        default=list(SECRET_NAMES), examples=[["*password*", "*token*", "!pad_token"]]
     )
     """Names, with wildcards, whose values are never shown to MLflow.
 
-    A list of yours takes the place of this one."""
+    ``!`` makes an exception, and the last that matches counts. A list of yours takes the
+    place of this one. Values that look secret, such as a login in an address, are hidden
+    under any name."""
 
 
 class TrackingOptions(_Section):

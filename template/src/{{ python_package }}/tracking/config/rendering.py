@@ -68,4 +68,5 @@ def _lines(model: type[BaseModel], indent: str) -> Iterator[str]:
             yield from _lines(type(default), indent + "  ")
         else:
             text = yaml.safe_dump(default, default_flow_style=True).split("\n...")[0]
-            yield f"{indent}{name}: {text.strip()}\n"
+            text = text.strip().replace("\n", f"\n{indent}")  # of a list that is long
+            yield f"{indent}{name}: {text}\n"

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 
 def connect(
-    catalog: CatalogProtocol, server: Callable[[], AbstractContextManager[object]]
+    catalog: "CatalogProtocol[Any, Any]",
+    server: Callable[[], AbstractContextManager[object]],
 ) -> None:
     """Tell the MLflow datasets of a catalog outside of a run their name and server.
 
@@ -34,7 +35,9 @@ def connect(
     setattr(catalog, "get", connected)  # noqa: B010  # mypy allows no assignment
 
 
-def bind(pipeline: Pipeline, catalog: CatalogProtocol, handle: "RunHandle") -> None:
+def bind(
+    pipeline: Pipeline, catalog: "CatalogProtocol[Any, Any]", handle: "RunHandle"
+) -> None:
     """Tell the MLflow datasets of a pipeline their catalog name and their run."""
     for name, dataset in _mlflow_datasets(pipeline, catalog):
         dataset.bind(name, handle)
@@ -42,7 +45,7 @@ def bind(pipeline: Pipeline, catalog: CatalogProtocol, handle: "RunHandle") -> N
 
 def untrack(
     pipeline: Pipeline,
-    catalog: CatalogProtocol,
+    catalog: "CatalogProtocol[Any, Any]",
     server: Callable[[], AbstractContextManager[object]],
 ) -> None:
     """Put what a pipeline needs without MLflow in the place of its MLflow datasets.
@@ -70,7 +73,7 @@ def untrack(
 
 
 def _mlflow_datasets(
-    pipeline: Pipeline, catalog: CatalogProtocol
+    pipeline: Pipeline, catalog: "CatalogProtocol[Any, Any]"
 ) -> list[tuple[str, MlflowDataset]]:
     found = []
     for name in pipeline.datasets():

@@ -72,10 +72,10 @@ class MlflowArtifactDataset(MlflowDataset):
             config = {**config, "versioned": True}
         kind, arguments = parse_dataset_definition(config, *(version or ()))
         self._files = Files(arguments)
-        self._dataset: AbstractDataset = kind(**arguments)
+        self._dataset: AbstractDataset[Any, Any] = kind(**arguments)
         self._SINGLE_PROCESS = getattr(kind, "_SINGLE_PROCESS", False)  # asked by Kedro
         self._run_id = run_id
-        self._artifact_path = artifact_path
+        self.artifact_path = artifact_path
         self.metadata = metadata
 
     def save(self, data: Any) -> None:
@@ -87,7 +87,7 @@ class MlflowArtifactDataset(MlflowDataset):
         with self._active_run(self._artifact) as run_id:
             client = MlflowClient()
             for path, folder in save.written():
-                to = PurePosixPath(self._artifact_path or "", folder)
+                to = PurePosixPath(self.artifact_path or "", folder)
                 client.log_artifact(run_id, str(path), _within(to))
 
     def load(self) -> Any:
@@ -100,7 +100,7 @@ class MlflowArtifactDataset(MlflowDataset):
         path = self._prefetched or self._read()
         return type(self._dataset)(**self._files.at(path)).load()
 
-    def untrack(self, name: str, catalog: CatalogProtocol) -> None:
+    def untrack(self, name: str, catalog: "CatalogProtocol[Any, Any]") -> None:
         """Leave the inner dataset alone in its place."""
         replace(catalog, name, self._dataset)
 
@@ -111,7 +111,7 @@ class MlflowArtifactDataset(MlflowDataset):
 
     @property
     def _artifact(self) -> str:
-        return str(PurePosixPath(self._artifact_path or "", self._files.name))
+        return str(PurePosixPath(self.artifact_path or "", self._files.name))
 
     def _read(self) -> str:
         return self._downloaded(f"runs:/{self._run_id}/{self._artifact}")
@@ -134,7 +134,7 @@ class MlflowArtifactDataset(MlflowDataset):
         return {
             "dataset": repr(self._dataset),
             "run_id": self._run_id,
-            "artifact_path": self._artifact_path,
+            "artifact_path": self.artifact_path,
         }
 
 

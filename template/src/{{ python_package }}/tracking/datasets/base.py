@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from kedro.io import AbstractDataset, CatalogProtocol, DataCatalog, DatasetError
 
+from ..redaction import shows_secret, without_secrets
 from ..terminal.log_filters import without
 
 if TYPE_CHECKING:
@@ -35,7 +36,21 @@ class MlflowDataset(AbstractDataset[Any, Any]):
         self.name = name
         self._handle = handle
 
-    def untrack(self, name: str, catalog: CatalogProtocol) -> None:
+    @property
+    def run_id(self) -> str | None:
+        """The run that it was given, or else the one under way, as in kedro-mlflow."""
+        import mlflow
+
+        if self._run_id:
+            return self._run_id
+        active = self._handle.run if self._handle else mlflow.active_run()
+        return active.info.run_id if active else None
+
+    @run_id.setter
+    def run_id(self, run_id: str | None) -> None:
+        self._run_id = run_id
+
+    def untrack(self, name: str, catalog: "CatalogProtocol[Any, Any]") -> None:
         """Let an untracked run keep the data to itself, in memory."""
         replace(catalog, name, _in_memory(catalog, name))
 
@@ -69,14 +84,8 @@ class MlflowDataset(AbstractDataset[Any, Any]):
         """
         import mlflow
 
-        active = mlflow.active_run()
-        if self._run_id:
-            run_id = self._run_id
-        elif self._handle:
-            run_id = self._handle.run.info.run_id
-        elif active:
-            run_id = active.info.run_id
-        else:
+        active, run_id = mlflow.active_run(), self.run_id
+        if run_id is None:
             raise DatasetError(
                 f"{self._title} has no run to save '{path}' to or load it from. Give it "
                 "a run_id, or use it within 'kedro run' or mlflow.start_run()."
@@ -105,7 +114,8 @@ class MlflowDataset(AbstractDataset[Any, Any]):
         except DatasetError:
             raise
         except Exception as error:  # of MLflow, of a flavour, of the network
-            raise DatasetError(f"{self._title}: {where}: {error}") from error
+            message = without_secrets(f"{self._title}: {where}: {error}")
+            raise DatasetError(message) from (None if shows_secret(error) else error)
 
     @property
     def _title(self) -> str:
@@ -133,7 +143,9 @@ class MlflowDataset(AbstractDataset[Any, Any]):
         return state
 
 
-def _in_memory(catalog: CatalogProtocol, name: str) -> AbstractDataset:
+def _in_memory(
+    catalog: "CatalogProtocol[Any, Any]", name: str
+) -> "AbstractDataset[Any, Any]":
     """The dataset that this catalog makes of a name that nobody has declared."""
     kind = type(catalog) if isinstance(catalog, DataCatalog) else DataCatalog
     return AbstractDataset.from_config(
@@ -141,7 +153,19 @@ def _in_memory(catalog: CatalogProtocol, name: str) -> AbstractDataset:
     )
 
 
-def replace(catalog: CatalogProtocol, name: str, dataset: AbstractDataset) -> None:
-    """Put another dataset under a name of the catalog, without Kedro's warning."""
+def replace(
+    catalog: "CatalogProtocol[Any, Any]",
+    name: str,
+    dataset: "AbstractDataset[Any, Any]",
+) -> None:
+    """Put another dataset under a name of the catalog, without Kedro's warning.
+
+    The entry keeps its validator, which Kedro would forget with the dataset.
+    """
+    # Private, of Kedro 1.6 to 1.7; the public validator_specs is a copy.
+    validators: dict[str, Any] = getattr(catalog, "_validator_specs", {})
+    validator = validators.get(name)
     with without("kedro.io.data_catalog", "Replacing dataset"):  # what is meant here
         catalog[name] = dataset
+    if validator is not None:
+        validators[name] = validator

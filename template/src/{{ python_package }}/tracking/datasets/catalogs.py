@@ -3,10 +3,13 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kedro.framework.context import KedroContext
 from kedro.io import CatalogProtocol
+
+if TYPE_CHECKING:
+    from ..run.handle import RunHandle
 
 _ATTRIBUTE = "kedro_mlflow_context"
 _making: ContextVar[KedroContext] = ContextVar("making")
@@ -16,7 +19,7 @@ def announce(context: KedroContext) -> None:
     """Let ``making_context`` know the context whenever it makes a catalog."""
     make = context._get_catalog
 
-    def get_catalog(*args: Any, **kwargs: Any) -> CatalogProtocol:
+    def get_catalog(*args: Any, **kwargs: Any) -> "CatalogProtocol[Any, Any]":
         with _announced(context):
             return make(*args, **kwargs)
 
@@ -28,15 +31,31 @@ def making_context() -> KedroContext:
     return _making.get()
 
 
-def remember_context(catalog: CatalogProtocol) -> None:
+def remember_context(catalog: "CatalogProtocol[Any, Any]") -> None:
     """Keep the context on the catalog of a run, which ``context_of`` takes off again."""
     setattr(catalog, _ATTRIBUTE, making_context())
 
 
-def context_of(catalog: CatalogProtocol) -> KedroContext:
+def context_of(catalog: "CatalogProtocol[Any, Any]") -> KedroContext:
     """Return the context of a run's catalog, once: workers cannot pickle it."""
     context: KedroContext = catalog.__dict__.pop(_ATTRIBUTE)
     return context
+
+
+class _AttachingLoad:
+    """A catalog's ``load`` that attaches a worker process first."""
+
+    def __init__(self, catalog: CatalogProtocol, handle: "RunHandle") -> None:
+        self._catalog, self._handle = catalog, handle
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        self._handle.attach_worker()
+        return type(self._catalog).load(self._catalog, *args, **kwargs)
+
+
+def attach_workers(catalog: CatalogProtocol, handle: "RunHandle") -> None:
+    """Attach a worker process to the run when it first loads from the catalog."""
+    setattr(catalog, "load", _AttachingLoad(catalog, handle))  # noqa: B010
 
 
 @contextmanager

@@ -80,17 +80,22 @@ def open_below(run: "Run") -> "list[ActiveRun]":
 
 
 @contextmanager
-def inherited(run: "Run", nested: bool) -> Iterator[None]:
+def inherited(run: "Run", nested: bool, is_worker: bool = False) -> Iterator[None]:
     """Let threads, forks and processes that a node starts log to the run meanwhile.
 
     Threads and forks find it on MLflow's stack, whose default factory returns it.
     Spawned processes find it by ``MLFLOW_RUN_ID``, which MLflow itself reads. While
     several runs are open in this process, it is not known whose child a new thread is:
     then none inherits.
+
+    Args:
+        run: the run.
+        nested: whether nodes may open runs below it.
+        is_worker: whether all threads of this process are there for the run.
     """
     stacks = _stack().get_all_thread_values()
     owners = {thread for thread, stack in stacks.items() if _holds(stack, run)}
-    _inheritance.add(run, nested)
+    _inheritance.add(run, nested, is_worker)
     try:
         yield
     finally:
@@ -148,10 +153,12 @@ class _Inheritance:
         self._strangers: WeakSet[threading.Thread] = WeakSet()
         self._default: Callable[[], Any] | None = None
 
-    def add(self, run: "Run", nested: bool) -> None:
+    def add(self, run: "Run", nested: bool, is_worker: bool) -> None:
         with self._lock:
             if not self._runs:
                 self._begin()
+            if is_worker:
+                self._strangers.clear()
             self._runs.append((run, nested))
             self._export()
 

@@ -8,7 +8,8 @@ from kedro.framework.context import KedroContext
 from ..config.loading import key_location
 from ..config.options import ExperimentOptions
 from ..errors import TrackingError
-from ..server.uris import anchor, without_password
+from ..redaction import without_secrets
+from ..server.uris import anchor
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -40,7 +41,7 @@ def experiment_id(
     from mlflow.exceptions import MlflowException
 
     name = experiment_name(options, context)
-    address = without_password(client.tracking_uri)
+    address = without_secrets(client.tracking_uri)
     found = client.get_experiment_by_name(name)
     if found is None:
         if not options.create:

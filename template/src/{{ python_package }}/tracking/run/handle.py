@@ -89,6 +89,15 @@ class RunHandle:
             guest.count += 1
         active_runs.push(self.run, self.nested)
 
+    def attach_worker(self) -> None:
+        """Attach a worker process of ``ParallelRunner`` until it ends.
+
+        Kedro calls no hook in a worker whose start method is that of
+        ``KEDRO_MP_CONTEXT`` and not Python's default.
+        """
+        if self._ends_with_its_owner and self.run.info.run_id not in self._guests:
+            self.attach()
+
     def detach(self) -> None:
         """Take the run off this thread's stack, without ending it."""
         active_runs.pop(self.run)
@@ -106,10 +115,12 @@ class RunHandle:
         parent = multiprocessing.parent_process()
         return parent is not None and parent.pid == self.owner[0]
 
-    def log_metrics(self, metrics: "list[Metric]", tags: "list[RunTag]") -> None:
+    def log_metrics(
+        self, metrics: "list[Metric]", tags: "list[RunTag]", source: str = ""
+    ) -> None:
         """Log metrics: at once in a worker process, else while nodes compute."""
         if self.queue:
-            self.queue.add(metrics, tags)
+            self.queue.add(metrics, tags, source)
         else:
             run_id = self.run.info.run_id
             self.client().log_batch(run_id, metrics, tags=tags, synchronous=True)
@@ -117,7 +128,7 @@ class RunHandle:
     def flush(self) -> None:
         """Wait until all metrics are there, before they are read."""
         if self.queue:
-            self.queue.flush()
+            self.queue.wait()
 
 
 class _Guest:
@@ -132,7 +143,8 @@ class _Guest:
                 handle.login.register()
                 stack.callback(handle.login.unregister)
             active_runs.drop_connections()
-            stack.enter_context(active_runs.inherited(handle.run, handle.nested))
+            inherited = active_runs.inherited(handle.run, handle.nested, is_worker=True)
+            stack.enter_context(inherited)
             self._stack = stack.pop_all()
         # MLflow would end the run with this process.
         atexit.register(active_runs.forget_all)

@@ -1,9 +1,9 @@
 """What the hook needs of a Kedro run, tracked or not, and which of them are open."""
 
-import sys
+import inspect
 import threading
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:  # every command of Kedro's imports this module
     from kedro.io import CatalogProtocol
@@ -74,7 +74,7 @@ def enclosing_runs() -> Iterator[KedroRun]:
     A session in a node has the catalog of the outer session further up its call stack.
     Unlike a variable of the thread, the stack forgets a run that Ctrl-C has left.
     """
-    frame: Any = sys._getframe(1)
+    frame = inspect.currentframe()
     seen = []
     while frame:
         catalog = frame.f_locals.get("catalog")

@@ -34,6 +34,7 @@ from .parameters import Params
 from .system_metrics import system_metrics, wants_system_metrics
 
 if TYPE_CHECKING:
+    from mlflow import ActiveRun
     from mlflow.entities import Run
 
 
@@ -61,7 +62,10 @@ class TrackedRun:
         self._status = "FAILED"
         self._reporting = threading.Lock()
         self._closing = threading.Lock()
-        self._termination = OnTermination(self._report_killed, self._hurry)
+        self._left_open: list[ActiveRun] = []
+        self._termination = OnTermination(
+            self._report_killed, self._leave_stack, self._hurry
+        )
         self._resources = ExitStack()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -134,13 +138,13 @@ class TrackedRun:
             nested=self._options.run.nested,
             is_new=bool(connection and not self._options.run.id),
             login=connection.login if connection else None,
-            queue=MetricQueue(run.info.run_id),
+            queue=MetricQueue(run.info.run_id, tracking_uri),
         )
         if self._options.disable_tracking.disable_autologging:
             resources.enter_context(autologging_paused())
-        was_active = active_runs.is_active(run)
+        self._was_active = active_runs.is_active(run)
         resources.enter_context(active_runs.inherited(run, self.handle.nested))
-        resources.callback(active_runs.pop, run, keep=was_active)
+        resources.callback(active_runs.pop, run, keep=self._was_active)
         active_runs.push(run, self.handle.nested)
         resources.push(self._finish)
 
@@ -222,7 +226,8 @@ class TrackedRun:
         """Send what is under way, and end the runs that nodes have left open."""
         status = self._status_after(kind)
         self._flush(None if status == "FINISHED" else BRIEFLY)
-        for run in active_runs.open_below(self.handle.run):
+        left_open, self._left_open = self._left_open, []
+        for run in left_open or active_runs.open_below(self.handle.run):
             self.handle.client().set_terminated(run.info.run_id, status)
 
     def _flush(self, timeout: float | None) -> None:
@@ -281,5 +286,13 @@ class TrackedRun:
         except Exception as failure:
             say_status_is_lost(self.handle.run.info, "KILLED", failure)
 
+    def _leave_stack(self) -> None:
+        """Take the run, which a signal ends, off the stack of the main thread."""
+        if hasattr(self, "handle"):
+            self._left_open = active_runs.open_below(self.handle.run)
+            active_runs.pop(self.handle.run, keep=self._was_active)
+
     def _hurry(self) -> None:
         """Wait no longer than briefly for metrics: the process is asked to stop."""
+        if hasattr(self, "handle") and self.handle.queue:
+            self.handle.queue.hurry(BRIEFLY)

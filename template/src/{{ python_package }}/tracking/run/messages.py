@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..redaction import without_secrets
 from ..terminal.humanize import duration
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def say_status_is_lost(run: "RunInfo", status: str, error: Exception) -> None:
         "MLflow run '%s' is %s, but its server may not know: %s",
         _name(run),
         status,
-        error,
+        without_secrets(str(error)),
         extra=_PLAIN,
     )
 
@@ -69,4 +70,4 @@ def _name(run: "RunInfo") -> str:
 
 
 def _say(text: str) -> None:
-    _logger.info("%s", text, extra=_PLAIN)
+    _logger.info("%s", without_secrets(text), extra=_PLAIN)

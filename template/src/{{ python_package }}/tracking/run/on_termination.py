@@ -19,11 +19,17 @@ class OnTermination:
     Args:
         callback: reports to the server, in a thread of its own: the main thread may hold
             a lock of MLflow's at that moment. The process waits for it before it ends.
-        hurry: called when a signal arrives that is held.
+        leave: called before that, in the main thread; must not block.
+        hurry: called when a signal arrives that is held; must not block.
     """
 
-    def __init__(self, callback: Callable[[], None], hurry: Callable[[], None]) -> None:
-        self._callback, self._hurry = callback, hurry
+    def __init__(
+        self,
+        callback: Callable[[], None],
+        leave: Callable[[], None],
+        hurry: Callable[[], None],
+    ) -> None:
+        self._callback, self._leave, self._hurry = callback, leave, hurry
         self._previous: dict[int, Any] = {}
         self._is_holding = False
         self._held: int | None = None
@@ -75,6 +81,7 @@ class OnTermination:
         except BaseException:
             self.__exit__()
             if self._thread is None:
+                self._leave()
                 self._thread = threading.Thread(
                     target=self._callback, name="mlflow-run-killed"
                 )

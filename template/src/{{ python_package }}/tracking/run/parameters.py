@@ -4,7 +4,6 @@ import logging
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass
-from fnmatch import fnmatch
 from typing import Any
 
 from kedro.io import CatalogProtocol
@@ -12,9 +11,8 @@ from kedro.pipeline import Pipeline
 
 from ..config.options import DictParamsOptions, ParamsOptions
 from ..errors import TrackingError
+from ..redaction import HIDDEN, hide, is_secret_name, without_secrets
 from ..terminal.log_filters import without
-
-REDACTED = "[redacted]"
 
 _REFUSED = re.compile(r"[^\w\-. /]", re.ASCII)
 _logger = logging.getLogger(__name__)
@@ -31,7 +29,7 @@ class Params:
 
 
 def pipeline_params(
-    pipeline: Pipeline, catalog: CatalogProtocol, options: ParamsOptions
+    pipeline: Pipeline, catalog: "CatalogProtocol[Any, Any]", options: ParamsOptions
 ) -> Params:
     """Give the parameters that the nodes of a pipeline use, each of them once.
 
@@ -41,8 +39,8 @@ def pipeline_params(
         options: ``tracking.params`` of ``mlflow.yml``.
 
     Raises:
-        TrackingError: two parameters get one name, or a value is too long and
-            ``long_params_strategy`` is ``fail``.
+        TrackingError: two parameters get one name, MLflow refuses a name, or a value is
+            too long and ``long_params_strategy`` is ``fail``.
     """
     named: dict[str, Any] = {}
     sources: dict[str, str] = {}
@@ -51,14 +49,11 @@ def pipeline_params(
             name = dataset.removeprefix("params:")
             with without("kedro.io.data_catalog", "Loading data from"):
                 value = _plain(catalog.load(dataset))  # a node loads it once more
+            value = hide(name, value, options.redact)
             for source, key, item in _flat(name, value, options.dict_params):
                 _add(named, sources, key, item, source)
-    return _fitted({k: _text(k, v, options.redact) for k, v in named.items()}, options)
-
-
-def redacted(name: str, patterns: Iterable[str]) -> bool:
-    """Whether a parameter's name looks like a secret's, in any case and at any depth."""
-    return any(fnmatch(name.lower(), pattern.lower()) for pattern in patterns)
+    hidden = [name for name in named if is_secret_name(name, options.redact)]
+    return _fitted({**named, **dict.fromkeys(hidden, HIDDEN)}, options)
 
 
 def _plain(value: Any) -> Any:
@@ -97,31 +92,16 @@ def _add(
     named[name], sources[name] = item, source
 
 
-def _text(name: str, value: Any, patterns: list[str]) -> str:
-    return (
-        REDACTED if redacted(name, patterns) else str(_without_secrets(value, patterns))
-    )
-
-
-def _without_secrets(value: Any, patterns: list[str]) -> Any:
-    if isinstance(value, Mapping):
-        return {
-            k: REDACTED if redacted(str(k), patterns) else _without_secrets(v, patterns)
-            for k, v in value.items()
-        }
-    if isinstance(value, list | tuple):
-        return [_without_secrets(item, patterns) for item in value]
-    return value
-
-
-def _fitted(texts: dict[str, str], options: ParamsOptions) -> Params:
+def _fitted(named: dict[str, Any], options: ParamsOptions) -> Params:
     from mlflow.utils.validation import (
         MAX_PARAM_VAL_LENGTH,
         MAX_TAG_VAL_LENGTH,
     )
 
     result = Params()
-    for name, text in texts.items():
+    for name, value in named.items():
+        _refuse_name(name)
+        text = without_secrets(str(value))
         if len(text) <= MAX_PARAM_VAL_LENGTH:
             result.params[name] = text
         elif options.long_params_strategy == "truncate":
@@ -141,3 +121,21 @@ def _fitted(texts: dict[str, str], options: ParamsOptions) -> Params:
                 "mlflow.yml to 'truncate' or 'tag', or flatten it with dict_params."
             )
     return result
+
+
+def _refuse_name(name: str) -> None:
+    """Stop before the run starts: MLflow refuses a whole batch for one name."""
+    from mlflow.utils.validation import MAX_ENTITY_KEY_LENGTH, path_not_unique
+
+    if len(name) > MAX_ENTITY_KEY_LENGTH:
+        raise TrackingError(
+            f"The name of the parameter '{name[:60]}…' has {len(name)} characters and "
+            f"MLflow takes {MAX_ENTITY_KEY_LENGTH}. Shorten it, or set "
+            "tracking.params.dict_params.flatten or recursive in mlflow.yml to false."
+        )
+    if path_not_unique(name):
+        raise TrackingError(
+            f"MLflow refuses the name of the parameter '{name}', since it reads names as "
+            "paths: one may not begin or end with '/', nor hold '//', './' or '../'. "
+            "Rename the parameter."
+        )

@@ -1,16 +1,19 @@
 """What a run says of where it came from, as tags."""
 
 import json
+import re
 import shlex
 import subprocess
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import click
 import yaml
 
+from ..redaction import hide, without_secrets
 from ..template.drift import answers, edited_files
-from .parameters import REDACTED, redacted
 
 _LONGEST = 5000  # of a tag's value, in servers older than MLflow 2.10
 
@@ -45,12 +48,17 @@ def run_tags(
         **_git(project_path),
         **_template(project_path),
     }
-    return {name: str(value) for name, value in tags.items() if value is not None}
+    return {k: without_secrets(str(v)) for k, v in tags.items() if v is not None}
 
 
 def kedro_command(run_params: Mapping[str, Any], redact: Iterable[str]) -> str:
-    """Give the command line that runs the same nodes with the same parameters."""
+    """Give the command line that runs the same nodes with the same parameters.
+
+    Kedro tells its hooks everything but the runner's arguments and the source of the
+    configuration; those are what the command line had, for a run that it started.
+    """
     words = ["kedro", "run"]
+    typed = _command_line()
     for key, option in _OPTIONS.items():
         if values := run_params.get(key):
             words += [option, ",".join(sorted(values))]  # Kedro shuffles some
@@ -58,34 +66,55 @@ def kedro_command(run_params: Mapping[str, Any], redact: Iterable[str]) -> str:
         words += ["--env", env]
     if versions := run_params.get("load_versions"):
         words += ["--load-versions", ",".join(f"{k}:{v}" for k, v in versions.items())]
-    runner = str(run_params.get("runner") or "")
-    for name in ("ThreadRunner", "ParallelRunner"):
-        if name in runner:
-            words += ["--runner", name]
+    if conf_source := typed.get("conf_source"):
+        words += ["--conf-source", without_secrets(conf_source)]
+    if (runner := _runner(run_params, typed)) != "SequentialRunner":
+        words += ["--runner", runner]
+    if typed.get("is_async"):
+        words.append("--async")
+    for option, params in (
+        ("--runner-params", typed.get("runner_params")),
+        ("--params", run_params.get("runtime_params")),
+    ):
+        if params:
+            patterns = list(redact)
+            shown = {key: hide(key, value, patterns) for key, value in params.items()}
+            words += [option, ",".join(_assignments(shown))]
     if run_params.get("only_missing_outputs"):
         words.append("--only-missing-outputs")
-    if params := run_params.get("runtime_params"):
-        words += ["--params", ",".join(_assignments(params, "", list(redact)))]
     return shlex.join(words)
 
 
-def _assignments(
-    params: Mapping[str, Any], prefix: str, redact: list[str]
-) -> Iterable[str]:
+def _command_line() -> Mapping[str, Any]:
+    """What was typed after ``kedro run``; nothing for a session that code has opened."""
+    command = click.get_current_context(silent=True)
+    is_run = command is not None and "only_missing_outputs" in command.params
+    return command.params if command is not None and is_run else {}
+
+
+def _runner(run_params: Mapping[str, Any], typed: Mapping[str, Any]) -> str:
+    if typed.get("runner"):
+        return str(typed["runner"])
+    # Kedro writes it as the default repr: <kedro.runner.thread_runner.ThreadRunner object …
+    found = re.match(r"<([\w.]+) object", str(run_params.get("runner")))
+    path = found[1] if found else "SequentialRunner"
+    return path.rpartition(".")[2] if path.startswith("kedro.runner.") else path
+
+
+def _assignments(params: Mapping[str, Any], prefix: str = "") -> Iterable[str]:
     for key, value in params.items():
-        name = f"{prefix}{key}"
-        if redacted(name, redact):
-            yield f"{name}={REDACTED}"
-        elif isinstance(value, Mapping):
-            yield from _assignments(value, f"{name}.", redact)
+        if isinstance(value, Mapping):
+            yield from _assignments(value, f"{prefix}{key}.")
         else:
-            yield f"{name}={_yaml_value(value)}"
+            yield f"{prefix}{key}={_yaml_value(value)}"
 
 
 def _yaml_value(value: Any) -> str:
     """Write a value so that Kedro, which reads YAML there, gets the same one."""
-    if isinstance(value, str) and yaml.safe_load(value) == value:
-        return value
+    if isinstance(value, str):
+        with suppress(yaml.YAMLError):
+            if yaml.safe_load(value) == value:
+                return value
     return json.dumps(value, default=str)
 
 

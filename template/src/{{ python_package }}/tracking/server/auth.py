@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from kedro.framework import project
 from kedro.framework.context import KedroContext
 from kedro.framework.project import configure_project
 from kedro.framework.session import KedroSession
@@ -15,6 +16,7 @@ from mlflow.environment_variables import MLFLOW_TRACKING_AWS_SIGV4
 from mlflow.tracking.request_auth.abstract_request_auth_provider import (
     RequestAuthProvider,
 )
+from mlflow.tracking.request_auth.registry import fetch_auth
 from mlflow.tracking.request_header.abstract_request_header_provider import (
     RequestHeaderProvider,
 )
@@ -58,12 +60,13 @@ class Login(RequestAuthProvider):
     ) -> None:
         self._id = uuid.uuid4()
         self._failure: TrackingError | None = None
+        self._beside: str | None = None
         self._options = options
         self._key = key_location(
             "server.request_header_provider", context.config_loader
         )
         self._origins = {_origin(uri) for uri in uris}
-        self._package = context._package_name
+        self._package = str(project.PACKAGE_NAME)
         self._session: dict[str, Any] = {
             "project_path": context.project_path,
             "env": context.env,
@@ -82,23 +85,28 @@ class Login(RequestAuthProvider):
         return hash(self._id)
 
     def register(self) -> None:
-        """Be the one that MLflow asks, before those of other runs; again does nothing.
+        """Register first in MLflow's list, before the logins of other runs; idempotent.
+
+        A login that ``MLFLOW_TRACKING_AUTH`` names, such as ``kubernetes``, goes on
+        beside this one.
 
         Raises:
-            TrackingError: MLflow is told to log in otherwise.
+            TrackingError: MLflow is told to sign requests for AWS.
         """
-        other = os.environ.get("MLFLOW_TRACKING_AUTH") or _NAME
-        if MLFLOW_TRACKING_AWS_SIGV4.get() or other != _NAME:
+        if MLFLOW_TRACKING_AWS_SIGV4.get():
             raise TrackingError(
                 f"{self._key}.type is '{self._options.type}', and the variable "
-                "MLFLOW_TRACKING_AUTH or MLFLOW_TRACKING_AWS_SIGV4 names another login. "
-                "Unset the variable, or let the type be null."
+                "MLFLOW_TRACKING_AWS_SIGV4 asks for another login. Unset the variable, "
+                "or let the type be null."
             )
+        other = os.environ.get("MLFLOW_TRACKING_AUTH") or _NAME
+        if other != _NAME:
+            self._beside = other
         if self not in (registry := _registry()):
             registry.insert(0, self)
 
     def unregister(self) -> None:
-        """Be asked no more; other runs keep their logins."""
+        """Undo ``register``; other runs keep their logins."""
         if self in (registry := _registry()):
             registry.remove(self)
 
@@ -115,7 +123,8 @@ class Login(RequestAuthProvider):
             TrackingError: the header provider fails, or its headers are none.
         """
         try:
-            return _Headers(self._headers(), self._origins)
+            beside = fetch_auth(self._beside) if self._beside else None
+            return _Headers(self._headers(), self._origins, beside)
         except TrackingError as failure:
             self._failure = failure
             raise
@@ -191,12 +200,22 @@ class Login(RequestAuthProvider):
 
 
 class _Headers(AuthBase):
-    """Puts headers on a request to one of the origins, and on no other."""
+    """Puts headers on a request to one of the origins, and on no other.
 
-    def __init__(self, headers: Mapping[str, str], origins: set[_Origin]) -> None:
-        self._headers, self._origins = headers, origins
+    Args:
+        headers: the headers.
+        origins: the scheme, host and port of each server.
+        beside: another login of MLflow's, applied first.
+    """
+
+    def __init__(
+        self, headers: Mapping[str, str], origins: set[_Origin], beside: Any
+    ) -> None:
+        self._headers, self._origins, self._beside = headers, origins, beside
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
+        if self._beside:
+            request = self._beside(request)
         if _origin(str(request.url)) in self._origins:
             request.headers.update(self._headers)
         return request

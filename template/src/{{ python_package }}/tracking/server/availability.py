@@ -2,7 +2,6 @@
 
 import logging
 import os
-import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from urllib.parse import urlsplit
 
 from ..errors import TrackingError
 from ..terminal.log_filters import only
+from .answers import problem
 from .process_environment import EnvironmentOverride
 
 BRIEFLY = 5  # seconds for a last request
@@ -25,7 +25,7 @@ _PORTS = {
     "mssql": 1433,
 }
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
-_LOGINS = (
+LOGINS = (
     "MLFLOW_TRACKING_TOKEN",
     "MLFLOW_TRACKING_USERNAME",
     "MLFLOW_TRACKING_PASSWORD",
@@ -103,29 +103,23 @@ class Availability:
             raise TrackingError(self._sentence(str(error))) from None
 
     def _sentence(self, error: str) -> str:
+        found, provider = problem(error), self.has_header_provider
         remedy = (
             "Start it, correct the address, or run with KEDRO_MLFLOW_DISABLED=true."
         )
-        if re.search(r"error code (401|403)", error):
-            provider = self.has_header_provider
-            problem = f"refuses the login{'' if provider else _kind_of_login()}"
+        if found == "refuses the login":
+            found += "" if provider else _kind_of_login()
             settings = "server.request_header_provider and " if provider else ""
             clocks = ", and whether the servers' clocks agree" if provider else ""
             remedy = (
                 f"Check {settings}server.credentials in mlflow.yml, and "
                 f"conf/{self._env}/credentials.yml{clocks}."
             )
-        elif "refused" in error:
-            problem = "does not answer: nothing listens there"
-        elif re.search(r"resol|Name or service|nodename", error):
-            problem = "does not answer: no host has that name"
-        elif status := re.search(r"(?:error code|too many) (\d+)", error):
-            problem = f"answers with an error: HTTP status {status[1]}"
-        else:
-            problem = "does not answer in time"
+        elif found.endswith("in time"):
             remedy += " MLFLOW_HTTP_REQUEST_TIMEOUT sets how many seconds it has."
+        end = "" if found.endswith("?") else "."
         return (
-            f"The MLflow server at {self._safe_uri} {problem}. The environment is "
+            f"The MLflow server at {self._safe_uri} {found}{end} The environment is "
             f"'{self._env}', the address comes from {self._source}. {remedy}"
         )
 
@@ -181,9 +175,9 @@ def _has_proxy() -> bool:
 
 def _kind_of_login() -> str:
     """Name the variables that MLflow logs in with."""
-    given = [name for name in _LOGINS if os.environ.get(name)]
+    given = [name for name in LOGINS if os.environ.get(name)]
     if not given:
-        return f": neither {_LOGINS[0]} nor {_LOGINS[1]} has a value"
-    if given == [_LOGINS[1]]:
-        return f": {_LOGINS[2]} has no value"
+        return f": neither {LOGINS[0]} nor {LOGINS[1]} has a value"
+    if given == [LOGINS[1]]:
+        return f": {LOGINS[2]} has no value"
     return f" with {' and '.join(given)}"

@@ -1,5 +1,6 @@
 """The connection of this process to the tracking server of an environment."""
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import TYPE_CHECKING
@@ -8,8 +9,10 @@ from kedro.framework.context import KedroContext
 
 from ..config.loading import environment, key_location
 from ..config.options import ServerOptions
+from ..redaction import split_login, without_secrets
+from ..terminal.log_filters import without_secrets_in_logs
 from . import uris
-from .availability import Availability, fail_fast, one_warning
+from .availability import LOGINS, Availability, fail_fast, one_warning
 from .credentials import credential_variables
 from .process_environment import (
     EnvironmentOverride,
@@ -92,19 +95,28 @@ class Connection:
         entries = context._get_config_credentials() if options.credentials else {}
         variables = credential_variables(options.credentials, entries, loader)
         uri_of_credentials = variables.pop("MLFLOW_TRACKING_URI", None)
-        if options.mlflow_registry_uri:
-            registry = uris.anchor(options.mlflow_registry_uri, project)
-            variables["MLFLOW_REGISTRY_URI"] = registry
+        registry = variables.pop("MLFLOW_REGISTRY_URI", None)
+        registry = options.mlflow_registry_uri or registry
+        registry = registry or os.environ.get("MLFLOW_REGISTRY_URI")
         self.override(variables, claimed)
-        self.uri = uris.tracking_uri(
-            options.mlflow_tracking_uri or uri_of_credentials, project
+        self.uri, registry, login = split_login(
+            uris.tracking_uri(
+                options.mlflow_tracking_uri or uri_of_credentials, project
+            ),
+            registry and uris.anchor(registry, project),
         )
-        self.safe_uri = uris.without_password(self.uri)
+        if any(name in variables for name in LOGINS):
+            login = {}  # credentials.yml comes before the address
+        self.safe_uri = without_secrets(self.uri)
         self.display_uri = uris.display_uri(self.uri, project)
         self.artifact_root = uris.artifact_root(self.uri, project)
-        self.override({"MLFLOW_TRACKING_URI": self.uri}, claimed)
+        addresses = {"MLFLOW_TRACKING_URI": self.uri}
+        if registry:
+            addresses["MLFLOW_REGISTRY_URI"] = registry
+        self.override({**addresses, **login}, claimed)
         source = self._source(uri_of_credentials is not None)
         self.availability = Availability(self.uri, self.safe_uri, source, self._env)
+        self._stack.enter_context(without_secrets_in_logs())
         self._stack.enter_context(one_warning(self.safe_uri))
 
     def log_in(self) -> None:

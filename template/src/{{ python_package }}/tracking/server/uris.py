@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
 from ..errors import TrackingError
+from ..redaction import without_secrets
 
 LOCAL_STORE = "mlruns"
 DATABASE = "mlflow.db"
@@ -57,16 +58,11 @@ def anchor(uri: str, project_path: Path) -> str:
     return uri if folder is None else folder.as_uri()
 
 
-def without_password(uri: str) -> str:
-    """Give a URI as it may be shown, in a log or an error."""
-    return re.sub(r"(://[^/:@]*):[^/]*@", r"\1:***@", uri)
-
-
 def display_uri(uri: str, project_path: Path) -> str:
     """Give a URI in short, for people: a database of the project's is its path there."""
     database = sqlite_path(uri)
     if database is None or not database.is_relative_to(project_path):
-        return without_password(uri)
+        return without_secrets(uri)
     return database.relative_to(project_path).as_posix()
 
 

@@ -9,16 +9,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-_NAME = re.compile(r"password|passwd|secret|token|api_?key|access_?key", re.IGNORECASE)
+from ..redaction import SECRET_NAMES, is_secret_name, without_secrets
 
 # What such a key may say openly: a resolver, an address, a variable's name, a path.
 _OPEN = re.compile(r"\$\{.*\}|[a-z+]+://[^@\s]*|[A-Z][A-Z0-9_]*|[\w./-]*/[\w./-]*|")
 
-# GitHub's, GitLab's, AWS's and Databricks' tokens, JSON web tokens, logins in addresses.
-_VALUE = re.compile(
-    r"gh[pousr]_\w{36}|github_pat_\w+|glpat-[\w-]{20}|AKIA[A-Z0-9]{16}|dapi[0-9a-f]{32}"
-    r"|eyJ[\w-]+\.eyJ[\w-]+\.|://[^/\s:@$]*:[^/\s@$]+@|\b(?:Bearer|Basic) \w"
-)
+_RESOLVER = re.compile(r"\$\{[^{}]*\}")  # the innermost, such as ${oc.env:PASSWORD}
 
 
 def looks_secret(key: str, value: object) -> bool:
@@ -31,9 +27,14 @@ def looks_secret(key: str, value: object) -> bool:
     """
     if not isinstance(value, str):
         return False
-    if _VALUE.search(value):
+    text = value
+    while text != (text := _RESOLVER.sub("", text)):
+        pass
+    if without_secrets(text) != text:
         return True
-    return bool(_NAME.search(key)) and not _OPEN.fullmatch(value)
+    # Kedro's 'credentials' is the name of an entry in credentials.yml.
+    named = key != "credentials" and is_secret_name(key, SECRET_NAMES)
+    return named and not _OPEN.fullmatch(value)
 
 
 def committed_secrets(file: Path, content: Any) -> Iterator[str]:

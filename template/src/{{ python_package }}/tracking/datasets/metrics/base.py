@@ -22,7 +22,7 @@ class MetricDataset(MlflowDataset):
         save_args: dict[str, Any] | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        self._key = key
+        self.key = key
         self._run_id = run_id
         self._load_args = load_args or {}
         self._save_args = save_args or {}
@@ -31,7 +31,7 @@ class MetricDataset(MlflowDataset):
 
     @property
     def _metric(self) -> str:
-        metric = self._key or self.name
+        metric = self.key or self.name
         if metric is None:
             raise DatasetError(
                 f"{type(self).__name__} has no key. Give it one, or use it through the "
@@ -61,7 +61,7 @@ class MetricDataset(MlflowDataset):
 
     def _describe(self) -> dict[str, Any]:
         return {
-            "key": self._key,
+            "key": self.key,
             "run_id": self._run_id,
             "load_args": self._load_args,
             "save_args": self._save_args,

@@ -66,7 +66,7 @@ class MlflowMetricsHistoryDataset(MlflowDataset):
                 entries += metrics(key, points)
             common = forms.pop() if len(forms) == 1 else "point"
             kept = None if common == "point" else common
-            log(run_id, self._handle, entries, prefix, kept)
+            log(run_id, self._handle, entries, prefix, kept, self.name)
 
     def load(self) -> dict[str, Any]:
         """Give the metrics of the run that have the prefix; an empty mapping for none."""

@@ -66,7 +66,7 @@ class MlflowMetricHistoryDataset(MetricDataset):
                 raise TypeError(f"save_args say mode '{wanted}'; found '{mode}'")
             form = None if mode == "list" else mode
             entries = metrics(self._metric, points)
-            log(run_id, self._handle, entries, self._metric, form)
+            log(run_id, self._handle, entries, self._metric, form, self.name)
 
     def load(self) -> list[float] | dict[int, float] | list[dict[str, Any]]:
         """Give the history.

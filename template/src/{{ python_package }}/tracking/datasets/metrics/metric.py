@@ -45,12 +45,21 @@ class MlflowMetricDataset(MetricDataset):
 
     def _check_args(self) -> None:
         super()._check_args()
-        self._mode = self._save_args.get("mode", "overwrite")
-        if self._mode not in ("overwrite", "append"):
+        self.mode = self._save_args.get("mode", "overwrite")
+
+    @property
+    def mode(self) -> str:
+        """Where a number without a step goes: ``overwrite`` or ``append``."""
+        return self._mode
+
+    @mode.setter
+    def mode(self, mode: str) -> None:
+        if mode not in ("overwrite", "append"):
             raise DatasetError(
                 "save_args of MlflowMetricDataset: 'mode' is overwrite or append; "
-                f"found '{self._mode}'."
+                f"found '{mode}'."
             )
+        self._mode = mode
 
     def save(self, data: float) -> None:
         """Log the number.
@@ -72,7 +81,8 @@ class MlflowMetricDataset(MetricDataset):
                     now = max(now, (last.timestamp or 0) + 1)  # MLflow shows the latest
             timestamp: int = self._save_args.get("timestamp", now)
             point = Point(step, value, timestamp)
-            log(run_id, self._handle, metrics(self._metric, [point]), "", None)
+            entries = metrics(self._metric, [point])
+            log(run_id, self._handle, entries, "", None, self.name)
 
     def _last_point(self, run_id: str) -> Point | None:
         handle = None if self._run_id else self._handle
@@ -105,4 +115,5 @@ class MlflowMetricDataset(MetricDataset):
 
 
 def _last(points: list[Point]) -> Point | None:
-    return max(points, key=lambda point: (point.step, point.timestamp), default=None)
+    """Return the last point; of several at once the one on the run's page in MLflow."""
+    return max(points, key=lambda p: (p.step, p.timestamp or 0, p.value), default=None)

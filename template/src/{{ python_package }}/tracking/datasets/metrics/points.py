@@ -32,6 +32,9 @@ def number(value: Any) -> float:
     raise TypeError(f"A metric is a number; found {type(value).__name__}.")
 
 
+_INT64 = 2**63
+
+
 def point(data: Mapping[str, Any], step: int) -> Point:
     """Give the point of a mapping with ``value``, ``step`` and ``timestamp``.
 
@@ -48,7 +51,8 @@ def point(data: Mapping[str, Any], step: int) -> Point:
             f"found the keys {list(data)}."
         )
     value, timestamp = number(data["value"]), data.get("timestamp")
-    return Point(int(data.get("step", step)), value, timestamp)
+    when = None if timestamp is None else int(timestamp)
+    return Point(int(data.get("step", step)), value, when)
 
 
 def metrics(key: str, points: Iterable[Point]) -> "list[Metric]":
@@ -56,9 +60,13 @@ def metrics(key: str, points: Iterable[Point]) -> "list[Metric]":
 
     Points without a time get the present one. Where the step does not grow, they get a
     millisecond more than the point before: MLflow returns a history by time and step.
+
+    Raises:
+        ValueError: MLflow refuses the key, a step or a time.
     """
     from mlflow.entities import Metric
 
+    _check_key(key)
     now, last = int(time.time() * 1000), None
     result = []
     for step, value, timestamp in points:
@@ -66,8 +74,36 @@ def metrics(key: str, points: Iterable[Point]) -> "list[Metric]":
             now += 1
         last = step
         when = now if timestamp is None else timestamp
+        if not (-_INT64 <= step < _INT64 and 0 <= when < _INT64):
+            raise ValueError(
+                f"A step has 64 bits, and a time is milliseconds since 1970; found step "
+                f"{step} and timestamp {when}."
+            )
         result.append(Metric(key, value, when, step))
     return result
+
+
+def _check_key(key: str) -> None:
+    """Refuse a name here, where its dataset is known, and not with a batch of others."""
+    from mlflow.utils.validation import (
+        MAX_ENTITY_KEY_LENGTH,
+        bad_character_message,
+        bad_path_message,
+        path_not_unique,
+        validate_param_and_metric_name,
+    )
+
+    if not validate_param_and_metric_name(key):
+        problem = bad_character_message()
+    elif path_not_unique(key):
+        problem = bad_path_message(key)
+    elif len(key) > MAX_ENTITY_KEY_LENGTH:
+        problem = (
+            f"It has {len(key)} characters, and MLflow takes {MAX_ENTITY_KEY_LENGTH}."
+        )
+    else:
+        return
+    raise ValueError(f"MLflow refuses the name '{key}' of a metric. {problem}")
 
 
 def log(
@@ -76,22 +112,24 @@ def log(
     metrics: "list[Metric]",
     tag: str,
     form: str | None,
+    source: str | None,
 ) -> None:
     """Log metrics, and the form in which they came: one request for each thousand.
 
     Args:
         run_id: the run.
-        attachment: the run under way, whose metrics may travel while nodes compute.
+        handle: the run under way, whose metrics may travel while nodes compute.
         metrics: the points, in order.
         tag: the dataset's key or prefix.
-        form: the form; None where the points alone tell it.
+        form: the form; None where it follows from the points.
+        source: the dataset's name in the catalog, for errors.
     """
     from mlflow import MlflowClient
     from mlflow.entities import RunTag
 
     tags = [RunTag(_tag(tag), form)] if form else []
     if handle and handle.run.info.run_id == run_id:
-        handle.log_metrics(metrics, tags)
+        handle.log_metrics(metrics, tags, source or "")
     else:
         MlflowClient().log_batch(run_id, metrics, tags=tags)
 
@@ -123,4 +161,4 @@ def form_of(tags: Mapping[str, str], tag: str) -> str | None:
 
 
 def _tag(name: str) -> str:
-    return f"kedro.metric_form.{name}"
+    return f"kedro.metric_form.{name}"[:250]  # MLflow's limit, for a key of that length

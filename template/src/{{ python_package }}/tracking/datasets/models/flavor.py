@@ -40,14 +40,14 @@ class Flavor:
         with self._imported() as module:
             self._write(module.save_model, model, {**save_args, "path": path})
 
-    def log(self, model: Any, name: str, save_args: dict[str, Any]) -> None:
-        """Log a model to the active run, under a name."""
+    def log(self, model: Any, name: str, save_args: dict[str, Any]) -> Any:
+        """Log a model to the active run, under a name; returns MLflow's ModelInfo."""
         with self._imported() as module:
             known = inspect.signature(module.log_model).parameters
             key = "name" if "name" in known else "artifact_path"  # made for MLflow 2
             names = ("name", "artifact_path")
             others = {k: v for k, v in save_args.items() if k not in names}
-            self._write(module.log_model, model, {**others, key: name})
+            return self._write(module.log_model, model, {**others, key: name})
 
     def load(self, uri: str, load_args: dict[str, Any]) -> Any:
         """Read a model from a folder or any URI that MLflow knows."""
@@ -56,7 +56,7 @@ class Flavor:
 
     def _write(
         self, write: Callable[..., Any], model: Any, arguments: dict[str, Any]
-    ) -> None:
+    ) -> Any:
         arguments = with_requirements(arguments)
         # An environment of uv's has no pip; MLflow falls back to any.
         with (
@@ -64,9 +64,9 @@ class Flavor:
             without("mlflow.utils.uv_utils", "Detected uv project"),
         ):
             if self.module == "mlflow.pyfunc":
-                write(**{self.pyfunc_workflow or "python_model": model}, **arguments)
-            else:
-                write(model, **arguments)
+                workflow = self.pyfunc_workflow or "python_model"
+                return write(**{workflow: model}, **arguments)
+            return write(model, **arguments)
 
     @contextmanager
     def _imported(self) -> Iterator[Any]:

@@ -69,9 +69,11 @@ class MlflowModelRegistryDataset(MlflowDataset):
                 "MlflowModelRegistryDataset takes an 'alias' or a 'stage_or_version'; "
                 f"found both, '{alias}' and '{stage_or_version}'."
             )
-        self._model_name = model_name
-        self._stage_or_version = str(stage_or_version or "latest")
+        self.model_name = model_name
         self._alias = alias
+        self._stage_or_version = None if alias else stage_or_version or "latest"
+        self._model_uri: str | None = None
+        self._has_warned = False
         self._flavor = Flavor(flavor, pyfunc_workflow)
         self._load_args = load_args or {}
         self.metadata = metadata
@@ -93,8 +95,8 @@ class MlflowModelRegistryDataset(MlflowDataset):
         Raises:
             DatasetError: the registry has no such model or version.
         """
-        with self._explained(self._uri):
-            uri = self._prefetched or self._version_uri()
+        with self._explained(self.model_uri):
+            uri = self._prefetched or self._model_uri or self._version_uri()
             return self._flavor.load(uri, self._load_args)
 
     @property
@@ -103,41 +105,80 @@ class MlflowModelRegistryDataset(MlflowDataset):
         return True
 
     @property
-    def _uri(self) -> str:
-        if self._alias:
-            return f"models:/{self._model_name}@{self._alias}"
-        return f"models:/{self._model_name}/{self._stage_or_version}"
+    def alias(self) -> str | None:
+        """The alias of the version; setting one replaces the stage or version."""
+        return self._alias
+
+    @alias.setter
+    def alias(self, alias: str | None) -> None:
+        self._alias, self._model_uri = alias, None
+        self._stage_or_version = None if alias else self._stage_or_version or "latest"
+
+    @property
+    def stage_or_version(self) -> str | int | None:
+        """The stage or version; setting one replaces the alias."""
+        return self._stage_or_version
+
+    @stage_or_version.setter
+    def stage_or_version(self, stage_or_version: str | int | None) -> None:
+        self._stage_or_version = stage_or_version or "latest"
+        self._alias = self._model_uri = None
+
+    @property
+    def model_uri(self) -> str:
+        """The URI of the model; setting one replaces everything else."""
+        if self._model_uri:
+            return self._model_uri
+        version = f"@{self._alias}" if self._alias else f"/{self._stage_or_version}"
+        return f"models:/{self.model_name}{version}"
+
+    @model_uri.setter
+    def model_uri(self, model_uri: str) -> None:
+        self._model_uri = model_uri
 
     def _version_uri(self) -> str:
         version = self._version()
         _logger.info(
             "Model %s is version %s, from the run %s",
-            self._uri,
+            self.model_uri,
             version.version,
             version.run_id,
         )
-        return f"models:/{self._model_name}/{version.version}"
+        return f"models:/{self.model_name}/{version.version}"
 
     def _version(self) -> "ModelVersion":
         from mlflow import MlflowClient
 
-        client, wanted = MlflowClient(), self._stage_or_version.lower()
+        client, wanted = MlflowClient(), str(self._stage_or_version).lower()
         if self._alias:
-            return client.get_model_version_by_alias(self._model_name, self._alias)
+            return client.get_model_version_by_alias(self.model_name, self._alias)
         if wanted.isdigit():
-            return client.get_model_version(self._model_name, wanted)
+            return client.get_model_version(self.model_name, wanted)
+        if wanted != "latest":
+            self._warn_about_stage()
         versions = [
             version
-            for version in client.search_model_versions(f"name = '{self._model_name}'")
+            for version in client.search_model_versions(f"name = '{self.model_name}'")
             if wanted in ("latest", (version.current_stage or "").lower())
         ]
         if not versions:
             raise LookupError("the registry has no such model or stage")
         return max(versions, key=lambda version: int(version.version))
 
+    def _warn_about_stage(self) -> None:
+        if not self._has_warned:
+            self._has_warned = True
+            stage = self._stage_or_version
+            _logger.warning(
+                "%s: MLflow has deprecated stages such as '%s'. Set an alias for the "
+                "version on the model's page, and write 'alias: %s' instead of "
+                "'stage_or_version: %s'.",
+                self._title, stage, str(stage).lower(), stage,
+            )  # fmt: skip
+
     def _read(self) -> str:
-        with self._explained(self._uri):
-            return self._downloaded(self._version_uri())
+        with self._explained(self.model_uri):
+            return self._downloaded(self._model_uri or self._version_uri())
 
     def _describe(self) -> dict[str, Any]:
-        return {"model_uri": self._uri, "flavor": self._flavor.module}
+        return {"model_uri": self.model_uri, "flavor": self._flavor.module}

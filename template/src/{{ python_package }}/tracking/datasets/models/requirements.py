@@ -54,7 +54,8 @@ def _declared() -> list[str] | None:
     if project is None:
         return None
     pyproject = tomllib.loads((project / "pyproject.toml").read_text("utf-8"))
-    return pyproject.get("project", {}).get("dependencies")
+    declared: list[str] | None = pyproject.get("project", {}).get("dependencies")
+    return declared
 
 
 def _installed() -> list[str] | None:

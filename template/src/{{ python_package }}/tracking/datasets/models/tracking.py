@@ -4,7 +4,7 @@ import re
 import shutil
 import weakref
 from tempfile import mkdtemp
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kedro.io import CatalogProtocol, DatasetError
 
@@ -12,6 +12,9 @@ from ...terminal.progress import progress
 from ..base import MlflowDataset, replace
 from .flavor import Flavor
 from .local import MlflowModelLocalFileSystemDataset
+
+if TYPE_CHECKING:
+    from mlflow.models.model import ModelInfo
 
 _OF_LOG_MODEL = {  # arguments that ``mlflow.pyfunc.save_model`` does not have
     "name",
@@ -82,7 +85,8 @@ class MlflowModelTrackingDataset(MlflowDataset):
         self._model_uri: str | None = self._load_args.pop("model_uri", None)
         self._save_args = save_args or {}
         self._run_id = run_id
-        self._artifact_path = artifact_path
+        self.artifact_path = artifact_path
+        self.model_info: ModelInfo | None = None  # of the last save
         self.metadata = metadata
 
     def save(self, data: Any) -> None:
@@ -94,7 +98,7 @@ class MlflowModelTrackingDataset(MlflowDataset):
             )
         showing = progress(f"Logging the model '{self._model}' …")
         with self._active_run(self._model), showing:
-            self._flavor.log(data, self._model, self._save_args)
+            self.model_info = self._flavor.log(data, self._model, self._save_args)
 
     def load(self) -> Any:
         """Load the model of the run, or of ``model_uri``."""
@@ -106,7 +110,7 @@ class MlflowModelTrackingDataset(MlflowDataset):
             uri = self._prefetched or self._uri(run_id)
             return self._flavor.load(uri, self._load_args)
 
-    def untrack(self, name: str, catalog: CatalogProtocol) -> None:
+    def untrack(self, name: str, catalog: "CatalogProtocol[Any, Any]") -> None:
         """Let an untracked run keep the model to itself.
 
         It stays in memory, unless MLflow loads another thing than it saves, as
@@ -136,7 +140,7 @@ class MlflowModelTrackingDataset(MlflowDataset):
         name = self._save_args.get("name") or self._save_args.get("artifact_path")
         return (
             name
-            or self._artifact_path
+            or self.artifact_path
             or re.sub("""[/:.%"']""", "_", self.name or "model")
         )
 

@@ -1,0 +1,66 @@
+"""What an error says of the server's answer: a refusal, or that the server is away."""
+
+import re
+
+_STATUS = re.compile(r"(?:failed with error code|too many) (\d{3})\b")
+_PAGE = re.compile(r"Response body: '\s*<(?:!doctype|html|head|body)\b", re.IGNORECASE)
+
+_NO_HOST = re.compile(r"resol|Name or service|nodename")
+_CUT = re.compile(r"not in a valid JSON|IncompleteRead|Connection broken")
+
+# Of the login, of a proxy's, of patience: nothing that the record is to blame for.
+_NOT_OF_THE_RECORD = (401, 403, 407, 408, 429)
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether the server, or its client, has understood a record and said no.
+
+    Sending it again is of no use, while others may be taken. After any other error (5xx,
+    a login, a web page, half an answer, no answer) the server is away, and the same
+    records may be sent again.
+
+    Args:
+        error: what a call of ``MlflowClient`` raised.
+    """
+    if isinstance(error, TypeError | ValueError | OverflowError):
+        return not isinstance(error, OSError)  # as those of requests are
+    status = status_of(error)
+    if status is None or not 400 <= status < 500 or status in _NOT_OF_THE_RECORD:
+        return False
+    # A page with 404 is of a proxy that has lost its server; with 413, of one with a limit.
+    return status == 413 or not is_web_page(str(error))
+
+
+def status_of(error: BaseException) -> int | None:
+    """Return the HTTP status of the answer; None where none came that MLflow can read."""
+    text = str(error)
+    if found := _STATUS.search(text):
+        return int(found[1])
+    status = getattr(error, "get_http_status_code", None)  # an MlflowException
+    return None if status is None or "API request to" in text else int(status())
+
+
+def is_web_page(error: str) -> bool:
+    """Whether MLflow got a web page where it expected an answer of its server's."""
+    return bool(_PAGE.search(error))
+
+
+def problem(error: str) -> str:
+    """Say in a few words what MLflow's message about a failed request means.
+
+    Returns:
+        Words that go on from "The MLflow server at …".
+    """
+    found = _STATUS.search(error)
+    status = int(found[1]) if found else None
+    page = is_web_page(error) and status in (None, 404)
+    meanings = {
+        "refuses the login": status in (401, 403),
+        "does not answer: nothing listens there": "refused" in error,
+        "does not answer: no host has that name": _NO_HOST.search(error),
+        "answers with a web page, not as an MLflow server does; is there a login in "
+        "front of it?": page,
+        f"answers with an error: HTTP status {status}": status,
+        "sends only a part of its answer": _CUT.search(error),
+    }
+    return next((k for k, v in meanings.items() if v), "does not answer in time")
