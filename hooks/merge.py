@@ -97,16 +97,29 @@ def _entry(
         yield lead + ours.body
     elif ours.says(base) and (body := _with_value(ours, theirs, base)):
         yield lead + body
-    elif ours.items and theirs.items and (not base or base.items):
-        listed = (base and base.items, ours.items, theirs.items)
-        yield lead + _kept(*(entry.text if entry else "" for entry in listed))
-        below = (entry.entries or {} if entry else {} for entry in listed)
-        yield from _merged(*below, f"{name}.", conflicts)
-        yield _kept(*(entry.end if entry else "" for entry in listed))
+    elif ours.items and theirs.items:
+        old_items = base.items if base else None
+        yield lead
+        yield from _list(old_items, ours.items, theirs.items, name, conflicts)
     elif ours.says(base) and "#" not in ours.body:  # another layout of the old value
         yield lead + theirs.body
     else:
         yield from _conflict(name, replace(ours, lead=lead), theirs, conflicts)
+
+
+def _list(
+    base: Entry | None,
+    ours: Entry,
+    theirs: Entry,
+    name: str,
+    conflicts: list[Conflict],
+) -> Iterator[str]:
+    old, mine, new = (
+        entry.entries or {} if entry else {} for entry in (base, ours, theirs)
+    )
+    yield _kept(base.text if base else "", ours.text, theirs.text)
+    yield from _merged(old, mine, new, f"{name}.", conflicts)
+    yield _kept(base.end if base else "", ours.end, theirs.end)
 
 
 def _with_value(ours: Entry, theirs: Entry, base: Entry | None) -> str | None:

@@ -58,7 +58,9 @@ def resolve(file: str, prepare: Callable[[Sides], Sides] = lambda three: three) 
     try:
         merged, conflicts = _merged(file, prepare(three))
     except UnreadableError as error:
-        return _left(file, f"cannot be merged by key, since {error}; resolve it by hand")
+        return _left(
+            file, f"cannot be merged by key, since {error}; resolve it by hand"
+        )
     if _anonymous(text) not in map(_anonymous, (merged, merged_by_line(three))):
         return _left(file, "has been edited since the update; resolve the rest by hand")
     path.write_bytes(_encoded(merged))

@@ -80,16 +80,16 @@ def read_toml(text: str) -> Document:
 def _logical_lines(text: str) -> Iterator[str]:
     """Cut a text at the line ends that are in no bracket and no string."""
     line, depth = "", 0
-    for token in _TOKEN.findall(text):
-        line += token
-        depth += _depth(token)
-        if token == "\n" and depth == 0:
+    for piece in _TOKEN.findall(text):
+        line += piece
+        depth += _depth(piece)
+        if piece == "\n" and depth == 0:
             yield line
             line = ""
 
 
-def _depth(token: str) -> int:
-    return (token in ("[", "{")) - (token in ("]", "}"))
+def _depth(piece: str) -> int:
+    return (piece in ("[", "{")) - (piece in ("]", "}"))
 
 
 def _table_name(line: str) -> str:
@@ -118,9 +118,9 @@ def _key_value(line: str, lead: str, table: str) -> Entry:
 def _value_start(line: str) -> int:
     """Return where the value begins: behind the first ``=`` that is in no string."""
     start = 0
-    for token in _TOKEN.findall(line):
-        start += len(token)
-        if token == "=":
+    for piece in _TOKEN.findall(line):
+        start += len(piece)
+        if piece == "=":
             break
     return start + len(line[start:]) - len(line[start:].lstrip(" \t"))
 
@@ -128,11 +128,11 @@ def _value_start(line: str) -> int:
 def _without_remark(text: str) -> tuple[str, str]:
     """Divide a value from the spaces, the comment and the line end behind it."""
     value, depth = "", 0
-    for token in _TOKEN.findall(text):
-        if depth == 0 and token.startswith("#"):
+    for piece in _TOKEN.findall(text):
+        if depth == 0 and piece.startswith("#"):
             break
-        depth += _depth(token)
-        value += token
+        depth += _depth(piece)
+        value += piece
     value = value.rstrip()
     return value, text[len(value) :]
 
@@ -188,27 +188,29 @@ def _pieces(inside: str) -> tuple[str, list[tuple[str, str, str]], str]:
     pieces: list[tuple[str, str, str]] = []
     above = item = behind = blank = ""
     depth, comma = 0, False
-    for token in _TOKEN.findall(inside[opening.end() :] if opening else inside.strip()):
-        depth += _depth(token)
-        if not item and (token.isspace() or token.startswith("#")):
-            above += token
-        elif depth == 0 and token == ",":
+    for piece in _TOKEN.findall(inside[opening.end() :] if opening else inside.strip()):
+        depth += _depth(piece)
+        if not item and (piece.isspace() or piece.startswith("#")):
+            above += piece
+        elif depth == 0 and piece == ",":
             comma = True
-        elif depth == 0 and token.startswith("#"):
-            behind += blank + token
+        elif depth == 0 and piece.startswith("#"):
+            behind += blank + piece
             blank = ""
-        elif depth == 0 and token == "\n":
+        elif depth == 0 and piece == "\n":
             pieces.append((above, item, behind))
             above = item = behind = blank = ""
             comma = False
-        elif token.isspace():
-            blank += token
-        elif comma and item and depth == _depth(token):  # the next one, on the same line
+        elif piece.isspace():
+            blank += piece
+        elif (
+            comma and item and depth == _depth(piece)
+        ):  # the next one, on the same line
             pieces.append((above, item, behind))
-            above, item, behind, blank, comma = "", token, "", "", False
+            above, item, behind, blank, comma = "", piece, "", "", False
         else:
             comma = comma and bool(item)
-            item += blank + token
+            item += blank + piece
             blank = ""
     if item:
         pieces.append((above, item, behind))

@@ -31,7 +31,7 @@ def _advice(name: str) -> str:
     command = (
         "Run 'uvx pre-commit run merge-config --all-files', which keeps both sides "
         "where it can; for the rest keep one."
-        if name.endswith(("mlflow.yml", "mlflow.yaml"))
+        if name.endswith(("mlflow.yml", "mlflow.yaml", "pyproject.toml"))
         else "Keep what is right of both."
     )
     return (

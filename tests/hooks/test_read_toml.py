@@ -117,7 +117,9 @@ def merged(base: str, ours: str, theirs: str) -> tuple[str, list[Conflict]]:
             id="a table that the template renames",
         ),
         pytest.param(
-            LISTED.replace('    "old",\n', '    "old",\n    "numpy>=1; a",\n    "numpy",\n'),
+            LISTED.replace(
+                '    "old",\n', '    "old",\n    "numpy>=1; a",\n    "numpy",\n'
+            ),
             LISTED.replace('"old"', '"old>=1"'),
             LISTED.replace(
                 '    "old",\n', '    "old>=1",\n    "numpy>=1; a",\n    "numpy",\n'

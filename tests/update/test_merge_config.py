@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hooks.merge_config import main as merge_config
-from tests.releases import Project, Template, git
+from tests.releases import Project, Template
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -43,8 +43,8 @@ def test_pyproject_after_uv_add_is_merged_by_key(
         '"kedro>=1.2,<2"': '"kedro>=1.3,<2"',
         '"pandas>=2.2",\n': '"pandas>=2.2",\n\n    # Faster tables.\n    "pyarrow>=15",\n',
         "# The template's files keep": "# Files of the template keep",
-        'docstring-code-format = true\n': (
-            'docstring-code-format = true\n\n# New.\n[tool.mypy]\nstrict = true\n'
+        "docstring-code-format = true\n": (
+            "docstring-code-format = true\n\n# New.\n[tool.mypy]\nstrict = true\n"
         ),
         'target-version = "py': 'preview = true\n\ntarget-version = "py',
     }.items():

@@ -370,7 +370,7 @@ def _loads(project: Project, edits: list[Edit]) -> None:
     sys.modules["of_a_project"] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(sys.modules["of_a_project"])
     try:
-        config = importlib.import_module("of_a_project.config")
+        config = importlib.import_module("of_a_project.config.loading")
         for env in ("local", "staging", "prod"):
             loader = OmegaConfigLoader(
                 str(project.path / "conf"),
