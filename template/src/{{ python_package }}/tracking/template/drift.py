@@ -109,10 +109,17 @@ def edited_files(folder: Path) -> list[str]:
 
     Returns:
         Paths from ``folder``; all of the package when its list of checksums is missing.
+        A file outside of the package counts where its folder is there: an installed
+        package has no ``conf/`` beside it.
     """
     listed = folder / MANIFEST
     lines = listed.read_text("utf-8").splitlines() if listed.is_file() else []
     known = {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
+    known = {
+        name: digest
+        for name, digest in known.items()
+        if not name.startswith("../") or (folder / name).parent.is_dir()
+    }
     found = {p.relative_to(folder).as_posix() for p in folder.rglob("*.py")}
     return sorted(
         name for name in found | set(known) if known.get(name) != _digest(folder / name)
