@@ -10,6 +10,8 @@ from typing import Any
 import yaml
 from jsonschema import Draft7Validator, TypeChecker, ValidationError
 from jsonschema.validators import extend
+from tracking.redaction import without_login
+from tracking.template.addresses import address_problem
 from tracking.template.secret_scan import committed_secrets
 
 from . import say
@@ -55,7 +57,18 @@ def _sentences(file: Path, validator: Any) -> Iterator[str]:
         return
     for violation in sorted(validator.iter_errors(content), key=str):
         yield from map(_sentence, _causes(violation))
+    yield from _wrong_addresses(content)
     yield from committed_secrets(file, content)
+
+
+def _wrong_addresses(content: Any) -> Iterator[str]:
+    server = content.get("server") if isinstance(content, Mapping) else None
+    for key in ("mlflow_tracking_uri", "mlflow_registry_uri"):
+        address = server.get(key) if isinstance(server, Mapping) else None
+        if not isinstance(address, str) or "${" in address:
+            continue
+        if problem := address_problem(address, Path()):
+            yield f"server.{key} is '{without_login(address)}', which {problem}"
 
 
 def _causes(error: ValidationError) -> Iterator[ValidationError]:

@@ -1,4 +1,4 @@
-"""Write what is generated: the schema of mlflow.yml, pages of the docs, checksums."""
+"""Write what is generated: mlflow.yml and its schema, pages of the docs, checksums."""
 
 import json
 import sys
@@ -14,6 +14,31 @@ TRACKING = TEMPLATE / "src" / "{{ python_package }}" / "tracking"
 SCHEMA = TEMPLATE / "conf" / "mlflow.schema.json"
 PAGES = REPOSITORY / "docs" / "reference"
 
+MLFLOW_YML = TEMPLATE / "conf" / "base" / "mlflow.yml.jinja"
+
+PROVIDER = "server.request_header_provider"
+ANSWERS = {
+    "server.credentials": "{{ 'null' if tracking_login == 'none' else 'mlflow' }}",
+    f"{PROVIDER}.type": """\
+{% if tracking_login == 'oauth2' %}{{ python_package }}.tracking.OAuth2ClientCredentialsProvider
+    {%- elif tracking_login == 'custom' %}{{ python_package }}.request_headers.CustomRequestHeaderProvider
+    {%- else %}null{% endif %}""",
+    f"{PROVIDER}.pass_context": "{{ (tracking_login == 'custom') | lower }}",
+    f"{PROVIDER}.init_kwargs": """\
+{%- if tracking_login == 'oauth2' %}
+
+      # The identity provider; or its token_url, where it cannot be discovered.
+      issuer: https://login.example.com
+
+      # What the token is for: ask whoever runs the provider which of the two it takes.
+      scope: null
+      audience: null
+    {%- elif tracking_login == 'custom' %}
+      variable: MLFLOW_GATEWAY_TOKEN
+    {%- else %} {}{% endif %}""",
+}
+"""What stands in ``conf/base/mlflow.yml`` in place of a default, after an answer to copier."""
+
 sys.path.insert(0, str(TRACKING.parent))
 
 
@@ -22,6 +47,16 @@ def schema() -> str:
     from tracking.config.rendering import json_schema
 
     return json.dumps(json_schema(), indent=2) + "\n"
+
+
+def mlflow_yml() -> str:
+    """Return the template of ``conf/base/mlflow.yml``, from its models and ``ANSWERS``."""
+    from tracking.config.rendering import documented_yaml
+
+    note = (
+        "{#- Written by 'make generated'; edit tracking/config/options.py instead. -#}"
+    )
+    return f"{note}\n{documented_yaml(ANSWERS)}"
 
 
 def pages() -> dict[Path, str]:
@@ -39,13 +74,15 @@ def checksums() -> str:
     """Give the checksums of the template's own files, as they lie in a project."""
     from tracking.template.drift import manifest
 
-    return manifest(TRACKING, {"../../../conf/mlflow.schema.json": SCHEMA})
+    listed: str = manifest(TRACKING, {"../../../conf/mlflow.schema.json": SCHEMA})
+    return listed
 
 
 if __name__ == "__main__":
     from tracking.template.drift import MANIFEST
 
     SCHEMA.write_text(schema(), "utf-8", newline="\n")
+    MLFLOW_YML.write_text(mlflow_yml(), "utf-8", newline="\n")
     for page, text in pages().items():
         page.write_text(text, "utf-8", newline="\n")
     (TRACKING / MANIFEST).write_text(checksums(), "utf-8", newline="\n")

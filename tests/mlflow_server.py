@@ -16,14 +16,18 @@ class MlflowServer:
     Args:
         folder: for the store, the artifacts and the users.
         password: of the user ``admin``; None asks nobody for one.
+        workspaces: whether it has workspaces.
     """
 
-    def __init__(self, folder: Path, password: str | None = None) -> None:
+    def __init__(
+        self, folder: Path, password: str | None = None, workspaces: bool = False
+    ) -> None:
         port = free_port()
         self.uri = f"http://127.0.0.1:{port}"
         words = [sys.executable, "-m", "mlflow", "server", "--port", str(port)]
         words += ["--backend-store-uri", "sqlite:///mlflow.db", "--workers", "1"]
         words += ["--artifacts-destination", str(folder / "artifacts")]
+        words += ["--enable-workspaces"] if workspaces else []
         env = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
         if password:
             words += ["--app-name", "basic-auth"]

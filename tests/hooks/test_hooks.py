@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from jinja2 import Environment, FileSystemLoader
 
+from tests.addresses import RIGHT
 from tests.conftest import TEMPLATE
 from tests.hooks.conftest import PreCommit
 from tests.releases import Project, Template, git
@@ -224,6 +225,14 @@ def test_the_projects_own_style_does_not_edit_the_templates_files(
             "server.mlflow_tracking_uri looks like a secret",
         ),
         (
+            "server: {mlflow_tracking_uri: 'localhost:5055'}",
+            "server.mlflow_tracking_uri is 'localhost:5055', which has no scheme: did",
+        ),
+        (
+            "server: {mlflow_registry_uri: 'htp://me:hunter2@x'}",
+            "server.mlflow_registry_uri is 'htp://me:***@x', which has the scheme",
+        ),
+        (
             "server: {request_header_provider: {init_kwargs: {client_secret: hunter2}}}",
             "server.request_header_provider.init_kwargs.client_secret looks like a",
         ),
@@ -253,6 +262,9 @@ def test_a_good_mlflow_yml_passes(project: Project, pre_commit: PreCommit) -> No
         "ui: {port: '5050'}\n",
     )
     project.write("conf/local/mlflow.yml", "server: {credentials: dev}\n")
+    for number, address in enumerate(["${oc.env:TEAM}", "warehouse://plugin", *RIGHT]):
+        uri = f"server: {{mlflow_tracking_uri: '{address}'}}\n"
+        project.write(f"conf/env{number}/mlflow.yml", uri)
     git(project.path, "add", "--all")
     done = pre_commit(project, "run", "mlflow-config")
     assert done.returncode == 0, done.stdout

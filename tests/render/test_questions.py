@@ -11,6 +11,7 @@ import yaml
 from copier import run_copy
 from jinja2 import Environment, FileSystemLoader
 
+from tests.addresses import RIGHT, WRONG, WRONG_SCHEMES
 from tests.conftest import TEMPLATE, Render
 
 QUESTIONS = {
@@ -38,6 +39,11 @@ QUESTIONS = {
         ({"environments": {"prod": 5}}, "needs an address"),
         ({"environments": {"prod": "https://me:pw@host"}}, "conf/prod/credentials.yml"),
         ({"environments": {"prod": "https://host/a b"}}, "percent-encoded"),
+        *(({"environments": {"prod": uri}}, re.escape(says)) for uri, says in WRONG),
+        *(
+            ({"environments": {"prod": uri}}, "write the address of 'prod' like")
+            for uri, _ in WRONG_SCHEMES
+        ),
         ({"tracking_login": "magic"}, "Invalid choice"),
     ],
 )
@@ -51,6 +57,14 @@ def test_bad_answer_is_refused(
     if "Invalid choice" not in sentence:  # copier's own
         clause = re.split(r"[,;:.]", str(error.value).removeprefix(shown))[0]
         assert len(shown + clause) <= 80, "a terminal would cut it off"
+
+
+def test_right_addresses_are_taken(render: Render) -> None:
+    environments = {f"env{number}": uri for number, uri in enumerate(RIGHT)}
+    conf = render(environments=environments) / "conf"
+    for name, uri in environments.items():
+        content = yaml.safe_load((conf / name / "mlflow.yml").read_text("utf-8"))
+        assert content["server"]["mlflow_tracking_uri"] == uri
 
 
 @pytest.mark.parametrize("name", QUESTIONS)

@@ -19,6 +19,11 @@ def test_schema_comes_from_the_models(default_project: Path) -> None:
     assert json.loads(schema) == json_schema(), "regenerate it with 'make generated'"
 
 
+def test_base_mlflow_yml_comes_from_the_models() -> None:
+    text = generated.MLFLOW_YML.read_text("utf-8")
+    assert text == generated.mlflow_yml(), "regenerate it with 'make generated'"
+
+
 def test_base_mlflow_yml_documents_every_key(default_project: Path) -> None:
     rendered = (default_project / "conf/base/mlflow.yml").read_text("utf-8")
     assert rendered == documented_yaml()

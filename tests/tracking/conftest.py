@@ -129,10 +129,14 @@ def project(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Project]:
+    from tracking.server.local_store import open_local_store
+
     path = tmp_path / "project"
     shutil.copytree(rendered, path)
-    (path / "mlruns").mkdir()
-    shutil.copy(empty_store, path / "mlruns" / "mlflow.db")
+    store = path / "mlruns"
+    store.mkdir()
+    shutil.copy(empty_store, store / "mlflow.db")
+    open_local_store(f"sqlite:///{store.as_posix()}/mlflow.db", store)
     yield Project(path, monkeypatch)
     while mlflow.active_run():
         mlflow.end_run()

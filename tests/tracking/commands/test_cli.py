@@ -1,7 +1,9 @@
 """``kedro mlflow …`` does what it says, and its exit code is true."""
 
 import json
+import os
 import socket
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -9,7 +11,14 @@ from tracking.commands.cli import mlflow_commands
 from tracking.commands.ui import free_port
 from tracking.config.rendering import documented_yaml
 
-from tests.tracking.conftest import Project, kedro
+from tests.loopback import wait_until
+from tests.tracking.conftest import Project, kedro, run_kedro
+
+REGISTRY = """
+from kedro.pipeline import Pipeline, node
+def register_pipelines():
+    return {"__default__": Pipeline([node(lambda: 1, None, "one", name="one")])}
+"""
 
 
 def test_help_says_in_full_what_each_command_does() -> None:
@@ -76,14 +85,63 @@ def test_check_exits_by_the_result_and_names_what_is_wrong(project: Project) -> 
     assert "did you mean 'server'?" in output
 
 
-@pytest.mark.parametrize("command", [["check"], ["runs"], ["ui"]])
-def test_environment_that_is_not_there_is_told(
-    project: Project, command: list[str]
-) -> None:
-    done = kedro(project.path, *command, "--env", "stagin")
+@pytest.mark.parametrize("command", ["run", "mlflow check", "mlflow runs", "mlflow ui"])
+def test_address_without_a_scheme_is_a_question(project: Project, command: str) -> None:
+    project.mlflow_yml("server: {mlflow_tracking_uri: 'localhost:5055'}")
+    project.write("src/tracked/pipeline_registry.py", REGISTRY)
+    done = run_kedro(project.path, *command.split())
+    assert done.returncode == 1
+    output = " ".join((done.stdout + done.stderr).split())
+    assert (
+        "conf/local/mlflow.yml: server.mlflow_tracking_uri is 'localhost:5055', which has "
+        "no scheme: did you mean http://localhost:5055?"
+    ) in output
+    assert "Traceback" not in output
+    assert len(output) < 800
+
+
+@pytest.mark.parametrize("command", ["run", "mlflow check", "mlflow runs", "mlflow ui"])
+def test_environment_that_is_not_there_is_told(project: Project, command: str) -> None:
+    project.write("src/tracked/pipeline_registry.py", REGISTRY)
+    done = run_kedro(project.path, *command.split(), "--env", "stagin")
     assert done.returncode == 1
     output = " ".join((done.stdout + done.stderr).split())
     assert "There is no environment 'stagin' (did you mean 'staging'?)" in output
+
+
+@pytest.mark.parametrize(
+    ("registry", "sentence"),
+    [
+        (
+            "def register_pipelines():\n    return {}\n",
+            "This project has no pipeline yet. Create one with 'kedro pipeline create",
+        ),
+        (
+            "from kedro.pipeline import Pipeline\n"
+            "def register_pipelines():\n    return {'__default__': Pipeline([])}\n",
+            "This project has no pipeline yet. Create one with 'kedro pipeline create",
+        ),
+        (
+            REGISTRY.replace('{"__default__"', '{"__default__": Pipeline([]), "a"'),
+            "There is no default pipeline with nodes. Name another one, for example "
+            "'kedro run --pipelines a'",
+        ),
+    ],
+)
+def test_run_of_an_empty_pipeline_is_a_sentence(
+    project: Project, registry: str, sentence: str
+) -> None:
+    project.write("src/tracked/pipeline_registry.py", registry)
+    done = run_kedro(project.path, "run")
+    assert done.returncode == 1
+    assert sentence in " ".join((done.stdout + done.stderr).split())
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_run_of_a_named_pipeline_needs_no_default(project: Project) -> None:
+    registry = REGISTRY.replace('{"__default__"', '{"__default__": Pipeline([]), "a"')
+    project.write("src/tracked/pipeline_registry.py", registry)
+    assert run_kedro(project.path, "run", "--pipelines", "a").returncode == 0
 
 
 def test_check_knows_the_pipelines_that_may_be_disabled(project: Project) -> None:
@@ -117,6 +175,45 @@ def test_json_stands_alone_on_stdout(project: Project) -> None:
     done = kedro(project.path, "check", "--format", "json")
     assert json.loads(done.stdout)[0]["ok"]
     assert "by the way" in done.stderr
+
+
+def test_json_from_another_folder_says_what_stands_before_it(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kedro logs when it is imported, which no project can prevent."""
+    folder = project.path / "data"
+    done = kedro(folder, "check", "--format", "json")
+    assert json.loads(done.stdout.splitlines()[-1])[0]["ok"]
+    assert "Kedro has logged to stdout before the JSON" in done.stderr
+    logging_yml = project.path / "conf/logging.yml"
+    assert f"KEDRO_LOGGING_CONFIG={logging_yml}" in done.stderr
+    monkeypatch.setenv("KEDRO_LOGGING_CONFIG", str(logging_yml))
+    done = kedro(folder, "check", "--format", "json")
+    assert json.loads(done.stdout)[0]["ok"]
+    assert "before the JSON" not in done.stderr
+
+
+def test_ui_of_a_server_that_does_not_answer_is_a_sentence(project: Project) -> None:
+    project.mlflow_yml("server: {mlflow_tracking_uri: 'http://127.0.0.1:9'}")
+    done = kedro(project.path, "ui")
+    assert done.returncode == 1
+    assert "The MLflow server at http://127.0.0.1:9 does not answer" in done.stderr
+    assert "The runs are at" not in done.stdout
+
+
+def test_ui_of_a_server_that_answers_opens_the_browser(
+    project: Project, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser = tmp_path / "bin/xdg-open"
+    browser.parent.mkdir()
+    browser.write_text(f"#!/bin/sh\necho $1 > {tmp_path}/opened\n")
+    browser.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{browser.parent}:{os.environ['PATH']}")
+    project.mlflow_yml(f"server: {{mlflow_tracking_uri: '{server}'}}")
+    done = kedro(project.path, "ui")
+    assert done.returncode == 0, done.stderr
+    assert f"The runs are at {server}" in done.stdout
+    wait_until((tmp_path / "opened").exists)
 
 
 def test_check_creates_nothing(project: Project) -> None:

@@ -5,9 +5,12 @@ from pathlib import Path
 import pytest
 import yaml
 from kedro.config import OmegaConfigLoader
-from tracking.config.loading import load_config
+from kedro.pipeline import Pipeline, node
+from tracking.config.loading import load_config, unread_params
 from tracking.config.options import KedroMlflowConfig
 from tracking.errors import TrackingError
+
+from tests.tracking.conftest import Project
 
 
 def load(tmp_path: Path, base: str, local: str = "") -> KedroMlflowConfig:
@@ -136,3 +139,46 @@ def test_shown_in_a_cell_it_is_mlflow_yml_without_secrets(tmp_path: Path) -> Non
     server = yaml.safe_load(repr(config))["server"]
     assert server["mlflow_tracking_uri"] == "postgresql://me:***@db/mlflow"
     assert config.server.mlflow_tracking_uri == uri
+
+
+def takes(*inputs: str) -> Pipeline:
+    return Pipeline([node(lambda *_: None, list(inputs), None, name="n")])
+
+
+@pytest.mark.parametrize(
+    ("mlflow_yml", "parameters", "pipeline", "unread"),
+    [
+        ("{}", "a: 1", takes("params:a"), ["run_id", "mlflow_run_name"]),
+        (
+            'tracking: {run: {id: "${runtime_params:run_id, null}"}}',
+            "a: 1",
+            takes("params:a"),
+            ["mlflow_run_name"],
+        ),
+        ("{}", "a: 1\nrun_id: null", takes("params:a"), ["mlflow_run_name"]),
+        ("{}", "a: 1", takes("params:a", "params:run_id"), ["mlflow_run_name"]),
+        ("{}", "a: 1", takes("parameters"), []),
+    ],
+)
+def test_params_for_mlflow_that_nobody_reads_are_found(
+    project: Project,
+    mlflow_yml: str,
+    parameters: str,
+    pipeline: Pipeline,
+    unread: list[str],
+) -> None:
+    project.mlflow_yml(mlflow_yml)
+    project.write("conf/base/parameters.yml", parameters)
+    given = {"run_id": "abc", "mlflow_run_name": "x", "a": 2, "not_for_mlflow": 1}
+    with project.session(pipeline, runtime_params=given) as session:
+        assert unread_params(session.load_context()) == unread
+
+
+def test_params_that_the_catalog_reads_are_not_unread(project: Project) -> None:
+    report = {
+        "type": "tracked.tracking.MlflowMetricDataset",
+        "run_id": "${runtime_params:run_id, null}",
+    }
+    project.write("conf/base/catalog.yml", {"report": report})
+    with project.session(takes("report"), runtime_params={"run_id": "abc"}) as session:
+        assert unread_params(session.load_context()) == []

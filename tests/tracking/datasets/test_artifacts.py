@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -257,3 +258,39 @@ def test_dataset_for_one_process_is_kept_from_others() -> None:
     catalog = SharedMemoryDataCatalog({"x": dataset})
     with pytest.raises(AttributeError, match="cannot be used with multiprocessing"):
         catalog.validate_catalog()
+
+
+@pytest.fixture
+def run_on_server(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
+    """The id of a run whose artifacts go through HTTP."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+    monkeypatch.chdir(tmp_path)
+    with mlflow.start_run() as run:
+        yield run.info.run_id
+
+
+@pytest.mark.parametrize("name", ["a#1", "a?b", "a%20b", "d#1/a"])
+def test_name_that_mlflow_reads_as_another_is_refused(
+    run_on_server: str, name: str
+) -> None:
+    """The server would keep the last of ``a``, ``a#1`` and ``a?b``, as ``a``."""
+    dataset = MlflowArtifactDataset({**PARTS, "filename_suffix": ""})
+    dataset.save({"a": 1})
+    with pytest.raises(
+        DatasetError, match="cannot have '.*' in its name, which MLflow"
+    ):
+        dataset.save({name: 2})
+    assert artifacts(run_on_server) == {"parts/a"}
+    assert content(run_on_server, "parts/a") == 1
+
+
+@pytest.mark.parametrize("name", ["100%", "a b", "ü+&=;,@:", "[1]'\""])
+def test_other_names_arrive_on_a_server_as_they_are(
+    run_on_server: str, name: str
+) -> None:
+    dataset = MlflowArtifactDataset({**PARTS, "filename_suffix": ""})
+    dataset.save({name: 1})
+    assert artifacts(run_on_server) == {f"parts/{name}"}
+    assert content(run_on_server, f"parts/{name}") == 1

@@ -22,10 +22,12 @@ class MlflowHook:
     @hook_impl
     def after_context_created(self, context: "KedroContext") -> None:
         from .config.loading import load_config
+        from .config.project import refuse_empty_pipeline
         from .datasets.catalogs import announce
         from .notebook import activate, is_loading
 
         context.mlflow = load_config(context.config_loader)  # type: ignore[attr-defined]
+        refuse_empty_pipeline()
         announce(context)
         if is_loading():
             activate(context)

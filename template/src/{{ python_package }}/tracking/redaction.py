@@ -62,6 +62,14 @@ def without_secrets(text: str) -> str:
     return _VALUES.sub(_hidden_value, _LOGIN.sub(_hidden_login, text))
 
 
+def without_login(address: str) -> str:
+    """Hide the login of an address, which may lack its scheme, as in ``me:pw@host``."""
+    address = without_secrets(address)
+    if re.match(r"[A-Za-z][\w+.-]*:/|(file|sqlite|uc|arn|databricks):", address):
+        return address
+    return re.sub(r"^[^/?#:]*:(?!//)[^?#]*@", f"{HIDDEN}@", address)
+
+
 def shows_secret(error: BaseException | None) -> bool:
     """Whether the message of an exception, or of its causes, holds a secret."""
     seen: list[BaseException] = []

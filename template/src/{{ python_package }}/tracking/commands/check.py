@@ -7,11 +7,11 @@ import yaml
 from kedro.framework.context import KedroContext
 from kedro.framework.project import pipelines
 
-from ..config.loading import key_location, mlflow_files
+from ..config.loading import key_location, mlflow_config, mlflow_files
 from ..errors import TrackingError, did_you_mean
 from ..run.experiment import experiment_name
 from ..server.connection import Connection
-from ..server.local_store import is_missing
+from ..server.local_store import is_missing, is_older, refuse_unwritable
 from ..template.secret_scan import committed_secrets
 from .context import load_context
 
@@ -23,7 +23,8 @@ class Finding:
     Attributes:
         environment: its name.
         ok: whether a run would be tracked.
-        tracking_uri: where runs go; empty when the configuration does not tell.
+        tracking_uri: where runs go; empty when the configuration does not say.
+        workspace: of the server; empty for its default one.
         experiment: the experiment they belong to.
         message: what is wrong, or what answers.
     """
@@ -31,6 +32,7 @@ class Finding:
     environment: str
     ok: bool
     tracking_uri: str
+    workspace: str
     experiment: str
     message: str
 
@@ -41,22 +43,23 @@ class Finding:
 
 def check(project_path: Path, env: str) -> Finding:
     """Try an environment out, without creating anything in its store."""
-    uri = experiment = ""
+    uri = workspace = experiment = ""
     try:
         context = load_context(project_path, env)
-        config = context.mlflow  # type: ignore[attr-defined]
+        config = mlflow_config(context)
         experiment = experiment_name(config.tracking.experiment, context)
         _refuse_unknown_pipelines(context)
         _refuse_secrets(context)
         with Connection(config.server, context) as connection:
-            uri = connection.safe_uri
-            return Finding(env, True, uri, experiment, _answer(connection))
+            uri, workspace = connection.safe_uri, connection.workspace or ""
+            answer = _answer(connection)
+            return Finding(env, True, uri, workspace, experiment, answer)
     except TrackingError as error:
-        return Finding(env, False, uri, experiment, error.message)
+        return Finding(env, False, uri, workspace, experiment, error.message)
 
 
 def _refuse_unknown_pipelines(context: KedroContext) -> None:
-    disabled = context.mlflow.tracking.disable_tracking.pipelines  # type: ignore[attr-defined]
+    disabled = mlflow_config(context).tracking.disable_tracking.pipelines
     unknown = [name for name in disabled if name not in pipelines]
     if unknown:
         key = key_location("tracking.disable_tracking.pipelines", context.config_loader)
@@ -77,8 +80,11 @@ def _refuse_secrets(context: KedroContext) -> None:
 
 
 def _answer(connection: Connection) -> str:
+    refuse_unwritable(connection.uri)
     if is_missing(connection.uri):
         return "the first run creates the local store"
+    if is_older(connection.uri):
+        return "the store is an older MLflow's; the first run migrates it, and keeps a copy"
     from mlflow import MlflowClient
 
     with connection.translate_errors():

@@ -1,11 +1,13 @@
 """``kedro mlflow …``: write ``mlflow.yml``, check it, list runs, open the UI."""
 
 import json
+import logging
 import os
 import re
 import sys
-from contextlib import redirect_stdout
+from contextlib import AbstractContextManager, redirect_stdout
 from pathlib import Path
+from typing import Any, TextIO
 
 import click
 from kedro.framework.project import settings
@@ -84,16 +86,21 @@ def ui(
     A store without a server gets one on this machine until Ctrl-C; the pages of an MLflow
     server open in the browser.
     """
+    from ..config.loading import mlflow_config
     from ..server.connection import Connection
+    from ..server.workspace import home
     from .context import load_context
-    from .ui import serve
+    from .ui import refuse_dead_server, serve
 
     context = load_context(metadata.project_path, _environment(env))
-    config = context.mlflow  # type: ignore[attr-defined]
+    config = mlflow_config(context)
     with Connection(config.server, context) as connection:
         if connection.uri.startswith(("http:", "https:")):
-            click.echo(f"The runs are at {connection.safe_uri}")
-            raise SystemExit(click.launch(connection.uri))
+            refuse_dead_server(connection)
+            click.echo(
+                f"The runs are at {home(connection.safe_uri, connection.workspace)}"
+            )
+            raise SystemExit(click.launch(home(connection.uri, connection.workspace)))
         host = host or config.ui.host or "localhost"
         raise SystemExit(serve(connection, host, port or config.ui.port))
 
@@ -138,7 +145,7 @@ def runs(
     if style == "json":
         if latest.message:
             click.echo(latest.message, err=True)
-        click.echo(json.dumps(latest.as_dicts(latest.metrics(metrics))))
+        _print_json(latest.as_dicts(latest.metrics(metrics)), metadata)
     else:
         print_runs(latest, metrics, metadata.project_path)
 
@@ -169,10 +176,10 @@ def check(
     code is 1 when there is such a file; the JSON is one object.
     """
     if template:
-        raise SystemExit(_check_template(metadata.project_path, style))
+        raise SystemExit(_check_template(metadata, style))
+    from ..config.project import environments
     from ..terminal.progress import progress
     from .check import check as check_environment
-    from .context import environments
     from .tables import print_findings
 
     names = environments(_conf_source(metadata)) if every else [_environment(env)]
@@ -182,20 +189,20 @@ def check(
             with progress(f"Trying {name} …"):
                 findings.append(check_environment(metadata.project_path, name))
     if style == "json":
-        click.echo(json.dumps([finding.as_dict() for finding in findings]))
+        _print_json([finding.as_dict() for finding in findings], metadata)
     else:
         print_findings(findings, metadata.project_path)
     raise SystemExit(0 if all(finding.ok for finding in findings) else 1)
 
 
-def _check_template(project_path: Path, style: str) -> int:
+def _check_template(metadata: ProjectMetadata, style: str) -> int:
     from dataclasses import asdict
 
     from ..template.drift import drift
 
-    found = drift(project_path)
+    found = drift(metadata.project_path)
     if style == "json":
-        click.echo(json.dumps(asdict(found)))
+        _print_json(asdict(found), metadata)
         return 0 if found.ok else 1
     click.echo(f"template: {found.version or 'unknown'}; {found.message}.")
     for name in found.edited:
@@ -207,7 +214,23 @@ def _check_template(project_path: Path, style: str) -> int:
     return 0 if found.ok else 1
 
 
-def _logs_on_stderr() -> redirect_stdout:
+def _print_json(content: Any, metadata: ProjectMetadata) -> None:
+    """Print the result, and on stderr whether Kedro has written to stdout before it.
+
+    Kedro names its logging configuration when it is imported, before it knows the project,
+    unless it finds ``conf/logging.yml`` in the working directory.
+    """
+    click.echo(json.dumps(content))
+    if logging.getLogger("kedro.framework.project").isEnabledFor(logging.INFO):
+        file = _conf_source(metadata) / "logging.yml"
+        click.echo(
+            "Kedro has logged to stdout before the JSON. Call this command in "
+            f"{metadata.project_path}, or set KEDRO_LOGGING_CONFIG={file}.",
+            err=True,
+        )
+
+
+def _logs_on_stderr() -> AbstractContextManager[TextIO]:
     """Keep stdout for the result; Kedro logs there."""
     return redirect_stdout(sys.stderr)
 
@@ -218,4 +241,4 @@ def _environment(env: str | None) -> str:
 
 
 def _conf_source(metadata: ProjectMetadata) -> Path:
-    return metadata.project_path / settings.CONF_SOURCE
+    return metadata.project_path / str(settings.CONF_SOURCE)

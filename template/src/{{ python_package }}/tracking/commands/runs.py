@@ -9,10 +9,11 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..config.loading import mlflow_config
 from ..errors import TrackingError, did_you_mean
 from ..run.experiment import experiment_name
 from ..server.connection import Connection
-from ..server.local_store import is_missing
+from ..server.local_store import is_missing, open_local_store
 from .context import load_context
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def latest_runs(project_path: Path, env: str, limit: int) -> LatestRuns:
             answer or refuses the login.
     """
     context = load_context(project_path, env)
-    config = context.mlflow  # type: ignore[attr-defined]
+    config = mlflow_config(context)
     name = experiment_name(config.tracking.experiment, context)
     with Connection(config.server, context) as connection:
         experiment_id, found, message = _search(connection, name, limit)
@@ -133,6 +134,8 @@ def _search(
     """Give the experiment's id, its latest runs, and a sentence where there are none."""
     if is_missing(connection.uri):
         return None, (), f"No runs yet: the first one creates {connection.display_uri}."
+    if connection.artifact_root:
+        open_local_store(connection.uri, connection.artifact_root)
     from mlflow import MlflowClient
 
     title = f"the experiment '{experiment}'"

@@ -25,6 +25,7 @@ def print_findings(findings: Sequence[Finding], project_path: Path) -> None:
         verdict = Text("yes", "green") if finding.ok else Text("no", "red")
         uri = finding.tracking_uri
         to = display_uri(uri, project_path) if uri else "unknown"
+        to += f", workspace {finding.workspace}" if finding.workspace else ""
         experiment = finding.experiment or "unknown"
         table.add_row(finding.environment, verdict, Text(experiment), Text(to))
     console.print(table)

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -14,7 +15,7 @@ import click
 
 from ..errors import TrackingError
 from ..server.connection import Connection
-from ..server.local_store import create_local_store
+from ..server.local_store import create_local_store, is_missing, open_local_store
 
 
 def serve(connection: Connection, host: str, port: int | None) -> int:
@@ -47,7 +48,8 @@ def serve(connection: Connection, host: str, port: int | None) -> int:
     command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
     command += ["--host", host, "--port", str(port)]
     if connection.artifact_root:
-        create_local_store(connection.uri, connection.artifact_root)
+        ready = create_local_store if is_missing(connection.uri) else open_local_store
+        ready(connection.uri, connection.artifact_root)
         command += ["--default-artifact-root", connection.artifact_root.as_uri()]
     env = {
         # To look at runs needs none of the server's background jobs, which take 2 GB.
@@ -67,6 +69,25 @@ def serve(connection: Connection, host: str, port: int | None) -> int:
     if process.poll() is None:
         click.echo(f"The runs are at http://{host}:{port} (Ctrl-C ends it)")
     return process.wait()
+
+
+def refuse_dead_server(connection: Connection) -> None:
+    """Ask a server once before the browser does.
+
+    A browser may have a login of its own, so a refused one is no reason to stay away.
+
+    Raises:
+        TrackingError: it does not answer.
+    """
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    with connection.translate_errors():
+        try:
+            MlflowClient().search_experiments(max_results=1)
+        except MlflowException as error:
+            if not re.search(r"error code (401|403)", error.message):
+                raise
 
 
 def free_port(host: str) -> int:

@@ -8,15 +8,22 @@ from typing import Any
 import yaml
 from kedro.config import AbstractConfigLoader, MissingConfigException
 from kedro.framework.context import KedroContext
+from kedro.framework.project import pipelines
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
 from ..errors import TrackingError, did_you_mean
 from .options import KedroMlflowConfig
+from .project import refuse_unknown_environment
 from .resolvers import RESOLVERS, mlflow_resolvers
 
 PATTERNS = ["mlflow*", "mlflow*/**", "**/mlflow*"]
+
+_FOR_MLFLOW = re.compile(
+    r"mlflow_\w+|run_(id|name)|experiment(_id|_name)?|tracking_uri"
+)
+_READ = r"\$\{{runtime_params:\s*{name}\b|^['\"]?{name}['\"]?\s*:"
 
 _PROBLEMS = {  # by the beginning of pydantic's name for an error
     "bool": "should be true or false",
@@ -32,7 +39,8 @@ def load_config(config_loader: AbstractConfigLoader) -> KedroMlflowConfig:
     """Read ``mlflow.yml`` as the config loader merges it; no file means all defaults.
 
     Raises:
-        TrackingError: one sentence for each key that is wrong, all of them at once.
+        TrackingError: there is no such environment, or else one sentence for each key
+            that is wrong, all of them at once.
     """
     if hasattr(config_loader, "config_patterns"):
         config_loader.config_patterns.setdefault("mlflow", PATTERNS)
@@ -40,6 +48,8 @@ def load_config(config_loader: AbstractConfigLoader) -> KedroMlflowConfig:
         with mlflow_resolvers():
             content = config_loader["mlflow"]
     except MissingConfigException:
+        conf_source = Path(str(config_loader.conf_source))
+        refuse_unknown_environment(conf_source, environment(config_loader))
         content = {}
     except yaml.YAMLError:
         raise TrackingError(_unreadable(config_loader)) from None
@@ -59,7 +69,7 @@ def mlflow_config(context: KedroContext) -> KedroMlflowConfig:
 
 
 def environment(config_loader: AbstractConfigLoader) -> str:
-    """Give the Kedro environment, which Kedro calls None for the default."""
+    """Return the Kedro environment, which Kedro calls None for the default."""
     return config_loader.env or getattr(config_loader, "default_run_env", "") or "base"
 
 
@@ -81,6 +91,36 @@ def mlflow_files(config_loader: AbstractConfigLoader) -> Iterator[tuple[str, Pat
     for env in (environment(config_loader), getattr(config_loader, "base_env", "")):
         for file in sorted((source / env).glob("**/mlflow*.y*ml")) if env else ():
             yield f"{source.name}/{file.relative_to(source).as_posix()}", file
+
+
+def unread_params(context: KedroContext) -> list[str]:
+    """Return parameters of ``kedro run --params`` that are meant for MLflow and read by nobody.
+
+    Only names that people use for MLflow's own things count. Such a parameter is read where
+    a file of the configuration resolves ``${runtime_params:NAME}``, where ``parameters.yml``
+    has it, or where a node takes it, or all parameters.
+    """
+    loader = context.config_loader
+    conf_source = Path(str(loader.conf_source))
+    wanted = [
+        name for name in loader.runtime_params or () if _FOR_MLFLOW.fullmatch(name)
+    ]
+    if not wanted or not conf_source.is_dir():
+        return []
+    inputs = {name for pipeline in pipelines.values() for name in pipeline.inputs()}
+    if "parameters" in inputs:
+        return []
+    texts = []
+    for env in {environment(loader), getattr(loader, "base_env", "") or "base"}:
+        for file in sorted((conf_source / env).glob("**/*")):
+            if file.suffix in (".yml", ".yaml", ".json"):
+                texts.append(file.read_text("utf-8"))
+    return [
+        name
+        for name in wanted
+        if f"params:{name}" not in inputs
+        and not any(re.search(_READ.format(name=name), text, re.M) for text in texts)
+    ]
 
 
 def _unreadable(config_loader: AbstractConfigLoader) -> str:
@@ -133,4 +173,5 @@ def _fields_at(path: list[str]) -> Mapping[str, Any]:
     model: Any = KedroMlflowConfig
     for part in path:
         model = model.model_fields[part].annotation
-    return model.model_fields
+    fields: Mapping[str, Any] = model.model_fields
+    return fields

@@ -72,6 +72,10 @@ class ServerOptions(_Section):
     mlflow_registry_uri: str | None = Field(default=None, examples=["databricks-uc"])
     """Where registered models go. Null: to the tracking server."""
 
+    workspace: str | None = Field(default=None, examples=["team-a"])
+    """The workspace of the MLflow server. Null: the variable MLFLOW_WORKSPACE, or else
+    the server's default one."""
+
     credentials: str | None = Field(default=None, examples=["mlflow"])
     """An entry of credentials.yml whose keys become environment variables during a run.
 

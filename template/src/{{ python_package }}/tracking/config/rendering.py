@@ -1,6 +1,6 @@
 """``mlflow.yml`` as the template renders it, and its JSON schema."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import yaml
@@ -42,22 +42,29 @@ def environment_yaml(env: str, tracking_uri: str | None = None) -> str:
     return head + f"server:\n\n  mlflow_tracking_uri: {tracking_uri}\n"
 
 
-def documented_yaml() -> str:
-    """Give ``mlflow.yml`` with every key, its meaning in a comment and its default.
+def documented_yaml(values: Mapping[str, str] | None = None) -> str:
+    """Return ``mlflow.yml`` with every key, its meaning in a comment and its default.
 
     Only the first paragraph of a description is its comment. The rest is for the schema
     and the reference: a comment that changes meets edits of its key in an update.
+
+    Args:
+        values: texts that replace the default of a key, by its dotted name.
     """
     head = (
         "# yaml-language-server: $schema=../mlflow.schema.json\n"
         "# Every key of mlflow.yml with its default. An environment's own mlflow.yml\n"
         "# holds only what differs there.\n"
     )
-    return head + "".join(_lines(KedroMlflowConfig, ""))
+    return head + "".join(_lines(KedroMlflowConfig, (), values or {}))
 
 
-def _lines(model: type[BaseModel], indent: str) -> Iterator[str]:
+def _lines(
+    model: type[BaseModel], path: tuple[str, ...], values: Mapping[str, str]
+) -> Iterator[str]:
+    indent = "  " * len(path)
     for name, field in model.model_fields.items():
+        key = (*path, name)
         yield "\n"
         about = (field.description or "").partition("\n\n")[0]
         for line in about.splitlines():
@@ -65,8 +72,8 @@ def _lines(model: type[BaseModel], indent: str) -> Iterator[str]:
         default = field.default
         if isinstance(default, BaseModel):
             yield f"{indent}{name}:\n"
-            yield from _lines(type(default), indent + "  ")
+            yield from _lines(type(default), key, values)
         else:
             text = yaml.safe_dump(default, default_flow_style=True).split("\n...")[0]
             text = text.strip().replace("\n", f"\n{indent}")  # of a list that is long
-            yield f"{indent}{name}: {text}\n"
+            yield f"{indent}{name}: {values.get('.'.join(key), text)}\n"

@@ -32,7 +32,8 @@ def _register(name: str, resolver: Callable[..., str | None]) -> None:
 
 
 def _random_name() -> str:
-    """Give a name such as ``placid-crane-512``, as MLflow gives its runs."""
+    """Return a name such as ``placid-crane-512``, as MLflow gives its runs."""
     from mlflow.utils.name_utils import _generate_random_name
 
-    return _generate_random_name()
+    name: str = _generate_random_name()
+    return name

@@ -6,6 +6,7 @@ from typing import Any
 from kedro.io import AbstractDataset, CatalogProtocol, DatasetError, Version
 from kedro.io.core import parse_dataset_definition
 
+from ..server.uris import refuse_artifact_name
 from .base import MlflowDataset, replace
 from .files import Files
 
@@ -80,14 +81,13 @@ class MlflowArtifactDataset(MlflowDataset):
 
     def save(self, data: Any) -> None:
         """Save with the inner dataset, then log what it has written."""
-        from mlflow import MlflowClient
-
         save = self._files.before_save(data)
         self._dataset.save(data)
         with self._active_run(self._artifact) as run_id:
-            client = MlflowClient()
+            client = self._client()
             for path, folder in save.written():
                 to = PurePosixPath(self.artifact_path or "", folder)
+                refuse_artifact_name(str(to / path.name))
                 client.log_artifact(run_id, str(path), _within(to))
 
     def load(self) -> Any:
@@ -119,11 +119,9 @@ class MlflowArtifactDataset(MlflowDataset):
     def _exists(self) -> bool:
         if self._run_id is None:
             return self._dataset.exists()
-        from mlflow import MlflowClient
-
         with self._active_run(self._artifact) as run_id:
             folder = PurePosixPath(self._artifact).parent
-            found = MlflowClient().list_artifacts(run_id, _within(folder))
+            found = self._client().list_artifacts(run_id, _within(folder))
         return self._artifact in [artifact.path for artifact in found]
 
     def _release(self) -> None:

@@ -11,6 +11,8 @@ from ..redaction import shows_secret, without_secrets
 from ..terminal.log_filters import without
 
 if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
     from ..run.handle import RunHandle
 
 
@@ -99,6 +101,12 @@ class MlflowDataset(AbstractDataset[Any, Any]):
                     self._handle.detach()
             else:
                 yield run_id
+
+    def _client(self) -> "MlflowClient":
+        """Return a client of the run's server, or of the process's outside of a run."""
+        from mlflow import MlflowClient
+
+        return self._handle.client() if self._handle else MlflowClient()
 
     def _flush(self) -> None:
         """Wait for metrics that are under way, before any are read."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..server.process_environment import EnvironmentOverride
+from ..terminal.log_filters import without_secrets_in_logs
 from . import active_runs
 
 if TYPE_CHECKING:
@@ -139,6 +140,7 @@ class _Guest:
         self._stack = ExitStack()
         with ExitStack() as stack:
             stack.enter_context(EnvironmentOverride(handle.variables, claimed=True))
+            stack.enter_context(without_secrets_in_logs())
             if handle.login:
                 handle.login.register()
                 stack.callback(handle.login.unregister)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from kedro.framework.context import KedroContext
 
 from ..config.loading import mlflow_config
-from ..errors import TrackingError
 from ..server.availability import BRIEFLY, fail_fast, is_unreachable
 from ..server.connection import Connection
 from ..server.local_store import create_local_store
 from ..server.process_environment import EnvironmentOverride
+from ..terminal.log_filters import without_secrets_in_logs
 from . import active_runs
 from .autologging import autologging_paused
 from .experiment import experiment_name
@@ -95,6 +95,7 @@ class TrackedRun:
         joined = None if is_child else joined_run(self._params)
         if joined:
             run, tracking_uri = joined
+            resources.enter_context(without_secrets_in_logs())
             say_joined(run.info)
             self._activate(run, tracking_uri, resources)
         else:
@@ -234,14 +235,13 @@ class TrackedRun:
         import mlflow
 
         try:
-            if self.handle.queue:
-                self.handle.queue.flush(timeout)
-            mlflow.flush_async_logging()  # of nodes, with MLFLOW_ENABLE_ASYNC_LOGGING
-            mlflow.flush_trace_async_logging()
-        except TrackingError:
-            if self._connection:
+            if queue := self.handle.queue:
+                queue.flush(timeout)
+        finally:
+            if queue and queue.is_away and self._connection:
                 self._connection.fail_fast()
-            raise
+        mlflow.flush_async_logging()  # of nodes, with MLFLOW_ENABLE_ASYNC_LOGGING
+        mlflow.flush_trace_async_logging()
 
     def _report(self, kind: type[BaseException] | None, *_: object) -> None:
         """Send the status, unless the thread of a signal does."""

@@ -110,6 +110,11 @@ class MetricQueue:
             time.sleep(pause)
             pause *= 2
 
+    @property
+    def is_away(self) -> bool:
+        """Whether the server was away when it was last asked."""
+        return self._away is not None
+
     def hurry(self, seconds: float) -> None:
         """Let every wait end after so many seconds: the process is asked to stop."""
         self._deadline = time.monotonic() + seconds

@@ -17,6 +17,7 @@ from ..config.loading import mlflow_config
 from ..config.options import TrackingOptions
 from ..errors import TrackingError
 from ..server.connection import Connection, fluent_uri
+from ..server.local_store import open_local_store
 from ..server.process_environment import (
     EnvironmentOverride,
     has_session_for,
@@ -111,7 +112,9 @@ def server_to_read(context: KedroContext) -> Iterator[None]:
     if _is_connected() or has_session_for(context):
         yield
         return
-    with Connection(mlflow_config(context).server, context):
+    with Connection(mlflow_config(context).server, context) as connection:
+        if connection.artifact_root:
+            open_local_store(connection.uri, connection.artifact_root)
         yield
 
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from kedro.framework.context import KedroContext
@@ -18,6 +18,12 @@ from .process_environment import (
     EnvironmentOverride,
     loaded_mlflow,
     sessions_suspended,
+)
+from .workspace import (
+    active_workspace,
+    with_workspace,
+    workspace_errors,
+    workspace_variables,
 )
 
 if TYPE_CHECKING:
@@ -43,12 +49,14 @@ class Connection:
         variables: the environment variables that are set meanwhile, credentials
             included; workers of the run need the same ones.
         artifact_root: where the artifacts of a SQLite store go; None for other stores.
+        workspace: of the server; None for its default one.
         login: what MLflow asks for headers meanwhile; None without a header provider.
     """
 
     uri: str
     safe_uri: str
     display_uri: str
+    workspace: str | None
 
     def __init__(self, options: ServerOptions, context: KedroContext) -> None:
         self._options, self._context = options, context
@@ -99,11 +107,12 @@ class Connection:
         registry = options.mlflow_registry_uri or registry
         registry = registry or os.environ.get("MLFLOW_REGISTRY_URI")
         self.override(variables, claimed)
+        source = self._source(uri_of_credentials is not None)
         self.uri, registry, login = split_login(
             uris.tracking_uri(
-                options.mlflow_tracking_uri or uri_of_credentials, project
+                options.mlflow_tracking_uri or uri_of_credentials, project, source
             ),
-            registry and uris.anchor(registry, project),
+            registry and uris.registry_uri(registry, project, self._registry_source()),
         )
         if any(name in variables for name in LOGINS):
             login = {}  # credentials.yml comes before the address
@@ -113,8 +122,10 @@ class Connection:
         addresses = {"MLFLOW_TRACKING_URI": self.uri}
         if registry:
             addresses["MLFLOW_REGISTRY_URI"] = registry
-        self.override({**addresses, **login}, claimed)
-        source = self._source(uri_of_credentials is not None)
+        place = key_location("server.workspace", loader) if options.workspace else ""
+        workspace = workspace_variables(options.workspace, self.uri, place)
+        self.override({**addresses, **login, **workspace}, claimed)
+        self.workspace = active_workspace()
         self.availability = Availability(self.uri, self.safe_uri, source, self._env)
         self._stack.enter_context(without_secrets_in_logs())
         self._stack.enter_context(one_warning(self.safe_uri))
@@ -137,9 +148,12 @@ class Connection:
             self._stack.callback(self.login.unregister)
             self.override(self.login.variables)
 
-    def translate_errors(self, patient: bool = False) -> AbstractContextManager[None]:
+    @contextmanager
+    def translate_errors(self, patient: bool = False) -> Iterator[None]:
         """Say in a sentence that the server is away; see ``Availability``."""
-        return self.availability.translate_errors(patient)
+        with self.availability.translate_errors(patient):
+            with workspace_errors(self.workspace, self.safe_uri):
+                yield
 
     def fail_fast(self) -> None:
         """From now on ask the server once and briefly: it was found gone."""
@@ -155,7 +169,8 @@ class Connection:
         if not self.uri.startswith(("http:", "https:")):
             return None
         address = self.safe_uri.rstrip("/")
-        return f"{address}/#/experiments/{run.experiment_id}/runs/{run.run_id}"
+        page = f"{address}/#/experiments/{run.experiment_id}/runs/{run.run_id}"
+        return with_workspace(page, self.workspace)
 
     @property
     def ui(self) -> str:
@@ -164,6 +179,13 @@ class Connection:
         return "kedro mlflow ui" + (
             "" if self._env == default else f" --env {self._env}"
         )
+
+    def _registry_source(self) -> str:
+        if self._options.mlflow_registry_uri:
+            return key_location(
+                "server.mlflow_registry_uri", self._context.config_loader
+            )
+        return "the variable MLFLOW_REGISTRY_URI"
 
     def _source(self, is_credential: bool) -> str:
         """Name where the address comes from."""

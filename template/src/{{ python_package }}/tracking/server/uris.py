@@ -2,36 +2,46 @@
 
 import os
 import re
+from importlib.metadata import entry_points
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
 from ..errors import TrackingError
-from ..redaction import without_secrets
+from ..redaction import without_login, without_secrets
+from ..template.addresses import address_problem
 
 LOCAL_STORE = "mlruns"
 DATABASE = "mlflow.db"
 
 _SQLITE = "sqlite:///"
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")  # two characters: not a Windows drive
+_MISREAD = r"%[0-9A-Fa-f]{2}|\?"  # in the path of a URL
 _PROFILES = ("databricks", "databricks-uc", "uc")
 
 
-def tracking_uri(configured: str | None, project_path: Path) -> str:
-    """Give the absolute tracking URI that ``mlflow.yml`` and the environment ask for.
+def tracking_uri(
+    configured: str | None,
+    project_path: Path,
+    source: str = "server.mlflow_tracking_uri",
+) -> str:
+    """Return the absolute tracking URI that ``mlflow.yml`` and the environment ask for.
 
     Args:
         configured: ``server.mlflow_tracking_uri``; None means the variable
             ``MLFLOW_TRACKING_URI`` and, without that, the folder ``mlruns``.
         project_path: the project's root, to which relative paths are anchored.
+        source: what has set the address, for an error.
 
     Returns:
         A URI for MLflow. A folder has become the SQLite database inside it.
 
     Raises:
-        TrackingError: the folder holds a file store that this MLflow would refuse.
+        TrackingError: it is no address, the folder holds a file store that this MLflow
+            would refuse, or its name has a part that no SQLite URI can have.
     """
     uri = configured or os.environ.get("MLFLOW_TRACKING_URI") or LOCAL_STORE
+    _refuse_mistake(uri, project_path, source, "mlflow.tracking_store")
     folder = _folder(uri, project_path)
     if folder is None:
         return anchor(uri, project_path)
@@ -46,6 +56,20 @@ def tracking_uri(configured: str | None, project_path: Path) -> str:
     return _sqlite(folder / DATABASE)
 
 
+def registry_uri(
+    configured: str,
+    project_path: Path,
+    source: str = "server.mlflow_registry_uri",
+) -> str:
+    """Return the absolute registry URI.
+
+    Raises:
+        TrackingError: it is no address.
+    """
+    _refuse_mistake(configured, project_path, source, "mlflow.model_registry_store")
+    return anchor(configured, project_path)
+
+
 def anchor(uri: str, project_path: Path) -> str:
     """Make a relative path or relative SQLite URI absolute, from the project's root.
 
@@ -53,9 +77,25 @@ def anchor(uri: str, project_path: Path) -> str:
     """
     if uri.startswith(_SQLITE):
         path, _, query = uri.removeprefix(_SQLITE).partition("?")
-        return _sqlite(project_path / path) + (f"?{query}" if query else "")
+        return _sqlite(project_path / unquote(path)) + (f"?{query}" if query else "")
     folder = _folder(uri, project_path)
     return uri if folder is None else folder.as_uri()
+
+
+def refuse_artifact_name(path: str) -> None:
+    """Refuse the path of an artifact that MLflow would read as another one.
+
+    Its HTTP client puts the path into a URL without escaping it, and ``runs:/`` is a URL
+    too: ``a.json#1`` would overwrite ``a.json`` on a server, or be loaded as ``a.json``.
+
+    Raises:
+        TrackingError: it has a ``#``, a ``?`` or a percent escape.
+    """
+    if misread := re.search(rf"#|{_MISREAD}", path):
+        raise TrackingError(
+            f"the artifact '{path}' cannot have '{misread[0]}' in its name, which MLflow "
+            "reads as part of an address. Save it under another name."
+        )
 
 
 def display_uri(uri: str, project_path: Path) -> str:
@@ -84,11 +124,27 @@ def sqlite_path(uri: str) -> Path | None:
     """Give the file of a SQLite URI, or None for any other URI."""
     if not uri.startswith(_SQLITE):
         return None
-    return Path(unquote(uri.removeprefix(_SQLITE).partition("?")[0]))
+    return Path(uri.removeprefix(_SQLITE).partition("?")[0])
+
+
+def _refuse_mistake(uri: str, project_path: Path, source: str, plugins: str) -> None:
+    def is_plugin(scheme: str) -> bool:
+        return scheme in entry_points(group=plugins).names
+
+    if problem := address_problem(uri, project_path, is_plugin):
+        found_at = source.replace("the variable", "The variable")
+        raise TrackingError(f"{found_at} is '{without_login(uri)}', which {problem}")
 
 
 def _sqlite(path: Path) -> str:
-    return _SQLITE + Path(os.path.normpath(path)).as_posix()
+    name = Path(os.path.normpath(path)).as_posix()
+    if unreadable := re.search(_MISREAD, name):
+        raise TrackingError(
+            f"{name} cannot be a database of MLflow's: SQLAlchemy reads the "
+            f"'{unreadable[0]}' in its path as something else. Rename the folder, or name "
+            "another place in server.mlflow_tracking_uri of mlflow.yml."
+        )
+    return _SQLITE + name
 
 
 def _folder(uri: str, project_path: Path) -> Path | None:

@@ -57,7 +57,7 @@ class MetricDataset(MlflowDataset):
             return False
         with self._active_run(self._metric) as run_id:
             self._flush()
-            return bool(history(run_id, self._metric))
+            return bool(history(self._client(), run_id, self._metric))
 
     def _describe(self) -> dict[str, Any]:
         return {

@@ -66,7 +66,7 @@ class MlflowMetricsHistoryDataset(MlflowDataset):
                 entries += metrics(key, points)
             common = forms.pop() if len(forms) == 1 else "point"
             kept = None if common == "point" else common
-            log(run_id, self._handle, entries, prefix, kept, self.name)
+            log(self._client(), run_id, self._handle, entries, prefix, kept, self.name)
 
     def load(self) -> dict[str, Any]:
         """Give the metrics of the run that have the prefix; an empty mapping for none."""
@@ -94,14 +94,12 @@ class MlflowMetricsHistoryDataset(MlflowDataset):
         }
 
     def _read(self) -> tuple[str | None, dict[str, list[Point]]]:
-        from mlflow import MlflowClient
-
         prefix = self._metrics_prefix
         with self._active_run(self._pattern) as run_id:
             self._flush()
-            data = MlflowClient().get_run(run_id).data
+            data = self._client().get_run(run_id).data
             return form_of(data.tags, prefix), {
-                name: history(run_id, key)
+                name: history(self._client(), run_id, key)
                 for key, name in self._names(data.metrics).items()
             }
 
@@ -112,7 +110,7 @@ class MlflowMetricsHistoryDataset(MlflowDataset):
             return False
         with self._active_run(self._pattern) as run_id:
             self._flush()
-            run = mlflow.MlflowClient().get_run(run_id)
+            run = self._client().get_run(run_id)
             return bool(self._names(run.data.metrics))
 
     def _describe(self) -> dict[str, Any]:

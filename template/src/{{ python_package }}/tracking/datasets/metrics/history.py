@@ -66,7 +66,15 @@ class MlflowMetricHistoryDataset(MetricDataset):
                 raise TypeError(f"save_args say mode '{wanted}'; found '{mode}'")
             form = None if mode == "list" else mode
             entries = metrics(self._metric, points)
-            log(run_id, self._handle, entries, self._metric, form, self.name)
+            log(
+                self._client(),
+                run_id,
+                self._handle,
+                entries,
+                self._metric,
+                form,
+                self.name,
+            )
 
     def load(self) -> list[float] | dict[int, float] | list[dict[str, Any]]:
         """Give the history.
@@ -82,17 +90,15 @@ class MlflowMetricHistoryDataset(MetricDataset):
         return [point.value for point in points]
 
     def _read(self) -> tuple[str, list[Point]]:
-        from mlflow import MlflowClient
-
         with self._active_run(self._metric) as run_id:
             self._flush()
             mode = self._load_args.get("mode")
             if mode is None:
-                tags = MlflowClient().get_run(run_id).data.tags
+                tags = self._client().get_run(run_id).data.tags
                 mode = form_of(tags, self._metric) or "list"
-            points = history(run_id, self._metric)
+            points = history(self._client(), run_id, self._metric)
             if not points:
-                raise missing(run_id)
+                raise missing(self._client(), run_id)
             return mode, points
 
 

@@ -82,14 +82,14 @@ class MlflowMetricDataset(MetricDataset):
             timestamp: int = self._save_args.get("timestamp", now)
             point = Point(step, value, timestamp)
             entries = metrics(self._metric, [point])
-            log(run_id, self._handle, entries, "", None, self.name)
+            log(self._client(), run_id, self._handle, entries, "", None, self.name)
 
     def _last_point(self, run_id: str) -> Point | None:
         handle = None if self._run_id else self._handle
         if handle and handle.is_new and self._mode == "overwrite":
             return None
         self._flush()
-        return _last(history(run_id, self._metric))
+        return _last(history(self._client(), run_id, self._metric))
 
     def load(self) -> float:
         """Give the metric's last value, or the last at ``step``.
@@ -103,11 +103,11 @@ class MlflowMetricDataset(MetricDataset):
     def _read(self) -> float:
         with self._active_run(self._metric) as run_id:
             self._flush()
-            points = history(run_id, self._metric)
+            points = history(self._client(), run_id, self._metric)
             step = self._load_args.get("step")
             last = _last([p for p in points if step is None or p.step == step])
             if not points:
-                raise missing(run_id)
+                raise missing(self._client(), run_id)
             if last is None:
                 steps = sorted({p.step for p in points})
                 raise LookupError(f"there is no step {step}, only {steps}")

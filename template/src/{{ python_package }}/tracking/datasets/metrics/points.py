@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    from mlflow import MlflowClient
     from mlflow.entities import Metric
 
     from ...run.handle import RunHandle
@@ -107,6 +108,7 @@ def _check_key(key: str) -> None:
 
 
 def log(
+    client: "MlflowClient",
     run_id: str,
     handle: "RunHandle | None",
     metrics: "list[Metric]",
@@ -117,6 +119,7 @@ def log(
     """Log metrics, and the form in which they came: one request for each thousand.
 
     Args:
+        client: of the run's server.
         run_id: the run.
         handle: the run under way, whose metrics may travel while nodes compute.
         metrics: the points, in order.
@@ -124,34 +127,29 @@ def log(
         form: the form; None where it follows from the points.
         source: the dataset's name in the catalog, for errors.
     """
-    from mlflow import MlflowClient
     from mlflow.entities import RunTag
 
     tags = [RunTag(_tag(tag), form)] if form else []
     if handle and handle.run.info.run_id == run_id:
         handle.log_metrics(metrics, tags, source or "")
     else:
-        MlflowClient().log_batch(run_id, metrics, tags=tags)
+        client.log_batch(run_id, metrics, tags=tags)
 
 
-def history(run_id: str, key: str) -> list[Point]:
-    """Give a metric's points, in the order in which they were saved."""
-    from mlflow import MlflowClient
-
-    found = MlflowClient().get_metric_history(run_id, key)
+def history(client: "MlflowClient", run_id: str, key: str) -> list[Point]:
+    """Return a metric's points, in the order in which they were saved."""
+    found = client.get_metric_history(run_id, key)
     points = [Point(metric.step, metric.value, metric.timestamp) for metric in found]
     return sorted(points, key=lambda point: (point.timestamp, point.step))
 
 
-def missing(run_id: str) -> LookupError:
-    """Give the error of a metric that is not there.
+def missing(client: "MlflowClient", run_id: str) -> LookupError:
+    """Return the error of a metric that is not there.
 
     Raises:
         MlflowException: the run is not there either, which its history does not tell.
     """
-    from mlflow import MlflowClient
-
-    MlflowClient().get_run(run_id)
+    client.get_run(run_id)
     return LookupError("there is no such metric")
 
 

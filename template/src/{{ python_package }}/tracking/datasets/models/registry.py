@@ -147,9 +147,7 @@ class MlflowModelRegistryDataset(MlflowDataset):
         return f"models:/{self.model_name}/{version.version}"
 
     def _version(self) -> "ModelVersion":
-        from mlflow import MlflowClient
-
-        client, wanted = MlflowClient(), str(self._stage_or_version).lower()
+        client, wanted = self._client(), str(self._stage_or_version).lower()
         if self._alias:
             return client.get_model_version_by_alias(self.model_name, self._alias)
         if wanted.isdigit():

@@ -153,9 +153,7 @@ class MlflowModelTrackingDataset(MlflowDataset):
         A ``runs:/`` URI looks for a file of that name first, which a server of MLflow
         3.10 fails to answer for minutes. It remains for what MLflow 2 has logged.
         """
-        from mlflow import MlflowClient
-
-        client = MlflowClient()
+        client = self._client()
         with self._explained(self._model, run_id):
             experiment = client.get_run(run_id).info.experiment_id
             found = client.search_logged_models([experiment], f"name = '{self._model}'")

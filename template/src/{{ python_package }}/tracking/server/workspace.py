@@ -1,0 +1,85 @@
+"""A workspace of an MLflow server: which one a run is in, its address, and what may be wrong."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import quote
+
+from ..errors import TrackingError
+
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")  # MLflow's rule
+_DEFAULT = "default"
+
+
+def workspace_variables(workspace: str | None, uri: str, source: str) -> dict[str, str]:
+    """Return the environment variables by which MLflow knows its workspace.
+
+    Args:
+        workspace: ``server.workspace`` of ``mlflow.yml``; None leaves what is set.
+        uri: the tracking URI.
+        source: the file and key of the workspace, for errors.
+
+    Raises:
+        TrackingError: it cannot be the name of one, or runs go to no server.
+    """
+    if workspace is None:
+        return {}
+    if not uri.startswith(("http:", "https:")):
+        raise TrackingError(
+            f"{source} is '{workspace}', and only an MLflow server has workspaces; MLflow "
+            "would ignore it. Let it be null, or name a server in "
+            "server.mlflow_tracking_uri."
+        )
+    if not _NAME.fullmatch(workspace) or not 2 <= len(workspace) <= 63:
+        raise TrackingError(
+            f"{source} is '{workspace}', which cannot be the name of a workspace: use 2 to "
+            "63 lower-case letters, digits and dashes, with no dash at either end."
+        )
+    return {"MLFLOW_WORKSPACE": workspace}
+
+
+def active_workspace() -> str | None:
+    """Return the workspace that the environment names, or None for the default one."""
+    name = os.environ.get("MLFLOW_WORKSPACE", "").strip()
+    return name if name and name != _DEFAULT else None
+
+
+def with_workspace(address: str, workspace: str | None) -> str:
+    """Return the address of a page as MLflow's UI expects it."""
+    return f"{address}?workspace={quote(workspace, safe='')}" if workspace else address
+
+
+def home(address: str, workspace: str | None) -> str:
+    """Return the address of a server's pages, in its workspace."""
+    page = f"{address.rstrip('/')}/#/"
+    return with_workspace(page, workspace) if workspace else address
+
+
+@contextmanager
+def workspace_errors(workspace: str | None, safe_uri: str) -> Iterator[None]:
+    """Say in a sentence that a server does not have the workspace, or has none at all.
+
+    Raises:
+        TrackingError: instead of MLflow's own error.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        if not workspace or "orkspace" not in error.message:
+            raise
+        if error.error_code == "FEATURE_DISABLED":
+            problem = "has no workspaces"
+            remedy = (
+                "Start it with --enable-workspaces, or let server.workspace be null"
+            )
+        elif error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            problem = f"has no workspace '{workspace}'"
+            remedy = "Create it there, or correct server.workspace"
+        else:
+            raise
+        raise TrackingError(
+            f"The MLflow server at {safe_uri} {problem}. {remedy} in mlflow.yml."
+        ) from None
