@@ -12,7 +12,7 @@ Sides = tuple[str, str, str]
 
 
 def git(*words: str, cwd: Path | None = None) -> str:
-    """Run git and give what it prints.
+    """Run git and return what it prints.
 
     Raises:
         subprocess.CalledProcessError: git has failed.

@@ -7,6 +7,7 @@ stands; the rest is cutting lines.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import yaml
@@ -14,8 +15,24 @@ import yaml
 from .document import Document, Entry, UnreadableError
 
 
+def load_yaml(text: str) -> Any:
+    """Read what a file says.
+
+    Args:
+        text: the file, decoded from UTF-8 with ``surrogateescape``.
+
+    Raises:
+        UnreadableError: it is no YAML, or contains itself.
+    """
+    node = _composed(text)
+    return None if node is None else _plain(node)
+
+
 def read_yaml(text: str) -> Document:
     """Read a file into entries; ``str()`` of the result is the text again.
+
+    Args:
+        text: the file, decoded from UTF-8 with ``surrogateescape``.
 
     Raises:
         UnreadableError: it is no YAML, no mapping, or has a key twice.
@@ -23,16 +40,36 @@ def read_yaml(text: str) -> Document:
     if text and not text.endswith("\n"):
         text += "\n"
     lines = text.splitlines(keepends=True)
+    root = _composed(text)
+    if root is None:
+        return Document(tail=text)
+    if not isinstance(root, yaml.MappingNode) or root.flow_style:
+        raise UnreadableError("it is no mapping with a line for each key")
+    entries, end = _entries(root, lines, 0)
+    return Document(entries, "".join(lines[end:]))
+
+
+def _composed(text: str) -> yaml.Node | None:
+    if re.search("[\udc80-\udcff]", text):
+        raise UnreadableError("it is not in UTF-8")
     try:
         root = yaml.compose(text, yaml.SafeLoader)
-        if root is None:
-            return Document(tail=text)
-        if not isinstance(root, yaml.MappingNode) or root.flow_style:
-            raise UnreadableError("it is no mapping with a line for each key")
-        entries, end = _entries(root, lines, 0)
     except yaml.YAMLError as error:
         raise UnreadableError(" ".join(str(error).split())) from None
-    return Document(entries, "".join(lines[end:]))
+    if root is not None:
+        _refuse_recursion(root, [])
+    return root
+
+
+def _refuse_recursion(node: yaml.Node, above: list[yaml.Node]) -> None:
+    if any(node is other for other in above):
+        raise UnreadableError(f"line {node.start_mark.line + 1} contains itself")
+    if isinstance(node, yaml.MappingNode):
+        below = [part for pair in node.value for part in pair]
+    else:
+        below = node.value if isinstance(node, yaml.SequenceNode) else []
+    for part in below:
+        _refuse_recursion(part, [*above, node])
 
 
 def _entries(
@@ -78,4 +115,7 @@ def _end(node: yaml.Node, lines: list[str]) -> int:
 
 
 def _plain(node: yaml.Node) -> Any:
-    return yaml.constructor.SafeConstructor().construct_document(node)
+    try:
+        return yaml.constructor.SafeConstructor().construct_document(node)
+    except yaml.YAMLError as error:
+        raise UnreadableError(" ".join(str(error).split())) from None

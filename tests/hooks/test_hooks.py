@@ -1,5 +1,6 @@
 """The hooks that the template publishes, as pre-commit runs them in a project."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -247,6 +248,195 @@ def test_a_bad_mlflow_yml_is_told(
     assert done.returncode == 1
     assert f"conf/prod/mlflow.yml: {sentence}" in done.stdout
     assert "hunter2" not in done.stdout + done.stderr
+
+
+BAD = {
+    "tracking: {run: {nested: 3}}": (
+        "tracking.run.nested should be true, false, null, or a ${...} resolver."
+    ),
+    "tracking: {disable_tracking: {pipelines: 3}}": (
+        "tracking.disable_tracking.pipelines should be a list, null, or a ${...} "
+        "resolver."
+    ),
+    "tracking: {params: {long_params_strategy: 3}}": (
+        "tracking.params.long_params_strategy should be fail, truncate, tag, null, or "
+        "a ${...} resolver."
+    ),
+    "ui: {port: 99999}": "ui.port should be a whole number from 1 to 65535, null, or a",
+    "ui: {port: '0'}": "ui.port should be a whole number from 1 to 65535, null, or a",
+    "tracking: 3": "tracking should be a mapping, null, or a ${...} resolver.",
+    "1: 2": "the file has no key 1; use server, tracking, ui.",
+    "tracking: {1: 2, 3: 4}": "tracking has no key 1, 3; use disable_tracking,",
+    "a: &a [*a]": "cannot be read: line 1 contains itself.",
+    "ui: {host: '\xe9'}": "cannot be read: it is not in UTF-8.",
+}
+
+
+def test_no_mlflow_yml_ends_in_a_traceback(
+    project: Project, pre_commit: PreCommit
+) -> None:
+    for number, text in enumerate(BAD):
+        file = project.path / f"conf/env{number}/mlflow.yml"
+        file.parent.mkdir()
+        file.write_bytes(text.encode("latin-1"))
+    git(project.path, "add", "--all")
+    done = pre_commit(project, "run", "mlflow-config")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stdout + done.stderr
+    for number, sentence in enumerate(BAD.values()):
+        assert f"conf/env{number}/mlflow.yml: {sentence}" in done.stdout
+
+
+def test_a_missing_schema_is_told_with_a_way_that_destroys_nothing(
+    project: Project, pre_commit: PreCommit
+) -> None:
+    project.remove("conf/mlflow.schema.json")
+    git(project.path, "add", "--all")
+    done = pre_commit(project, "run", "mlflow-config", "--all-files")
+    assert done.returncode == 1
+    assert "conf/mlflow.schema.json: is missing. 'git restore" in done.stdout
+    assert "recopy" not in done.stdout
+
+
+def test_markers_are_found_whatever_git_is_set_to(
+    project: Project, pre_commit: PreCommit
+) -> None:
+    project.write(".gitignore", project.read(".gitignore") + MARKED)
+    project.write("conf/README.md", "||||||| last update\n")
+    project.commit()
+    settings = {"color.ui": "always", "color.grep": "always", "grep.fullName": "true"}
+    for kind in ("extended", "fixed", "perl"):
+        for key, value in {**settings, "grep.patternType": kind}.items():
+            git(project.path, "config", key, value)
+        done = pre_commit(project, "run", "unmerged-files", "--all-files")
+        assert done.returncode == 1
+        named = [line.split(": an update")[0] for line in done.stdout.splitlines()]
+        assert {".gitignore", "conf/README.md"} <= set(named)
+
+
+def test_documentation_that_shows_markers_is_excepted_by_a_line(
+    project: Project, pre_commit: PreCommit
+) -> None:
+    project.write("docs/conflicts.md", MARKED)
+    project.write("docs/others.md", MARKED)
+    attributes = project.path / ".gitattributes"
+    with attributes.open("a") as file:
+        file.write("docs/conflicts.md shows-conflict-markers\n")
+    project.commit()
+    (step,) = [
+        step["run"]
+        for step in project.load(".github/workflows/ci.yml")["jobs"]["test"]["steps"]
+        if "git grep" in step.get("run", "")
+    ]
+    done = pre_commit(project, "run", "unmerged-files", "--all-files")
+    ci = pre_commit.shell(project, step)
+    assert (done.returncode, ci.returncode) == (1, 1)
+    assert "docs/others.md" in done.stdout
+    assert "docs/others.md" in ci.stdout
+    assert "docs/conflicts.md" not in done.stdout + ci.stdout
+    project.remove("docs/others.md")
+    project.commit()
+    done = pre_commit(project, "run", "unmerged-files", "--all-files")
+    ci = pre_commit.shell(project, step)
+    assert (done.returncode, ci.returncode) == (0, 0)
+
+
+def test_the_gitlab_job_stops_at_markers(
+    template: Template, tmp_path: Path, pre_commit: PreCommit
+) -> None:
+    project = Project.copy(template, tmp_path / "project", ci="gitlab")
+    script = project.load(".gitlab-ci.yml")["test"]["script"]
+    assert "pip install" in script[1]
+    lines = "\n".join([script[0], "echo goes on"])  # as its runner puts them together
+    assert "goes on" in pre_commit.shell(project, lines).stdout
+    project.write("pyproject.toml", MARKED)
+    project.commit()
+    done = pre_commit.shell(project, lines)
+    assert done.returncode == 1
+    assert "goes on" not in done.stdout
+
+
+@pytest.fixture
+def monorepo(made: Project, tmp_path: Path) -> Project:
+    """A repository with two projects below its root, and something that is none."""
+    repository = Project(tmp_path / "monorepo")
+    for name in ("cats", "pets/seals"):
+        without_git = shutil.ignore_patterns(".git")
+        shutil.copytree(made.path, repository.path / name, ignore=without_git)
+    shutil.copy(made.path / ".pre-commit-config.yaml", repository.path)
+    repository.write("tools/src/tools/tracking/parcels.py", "x = 1\n")
+    repository.write("tools/.copier-answers.yml", "_commit: v9\n_src_path: other\n")
+    git(repository.path, "init", "-q", "-b", "main")
+    repository.commit()
+    return repository
+
+
+def test_every_project_below_the_root_is_checked(
+    monorepo: Project, pre_commit: PreCommit
+) -> None:
+    hooks = [
+        "mlflow-config",
+        "template-owned-files",
+        "obsolete-files",
+        "unmerged-files",
+    ]
+    for hook in hooks:
+        done = pre_commit(monorepo, "run", hook, "--all-files")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "Skipped" not in done.stdout
+    drift = f"cats/{TRACKING}/template/drift.py"
+    monorepo.replace(
+        drift,
+        "OBSOLETE: Mapping[str, str] = {}",
+        'OBSOLETE: Mapping[str, str] = {"conf/README.md": "the README says it"}',
+    )
+    monorepo.write("cats/conf/prod/mlflow.yml", "ui: {port: high}\n")
+    monorepo.write(f"pets/seals/{TRACKING}/errors.py", "x = 1\n")
+    monorepo.write("pets/seals/pyproject.toml", MARKED)
+    monorepo.commit()
+    said = {hook: pre_commit(monorepo, "run", hook, "--all-files") for hook in hooks}
+    assert all(done.returncode == 1 for done in said.values())
+    assert "\ncats/conf/prod/mlflow.yml: ui.port" in said["mlflow-config"].stdout
+    edited = said["template-owned-files"].stdout
+    assert f"\npets/seals/{TRACKING}/errors.py: differs" in edited
+    assert f"\n{drift}: differs" in edited
+    assert "tools" not in edited
+    assert "\ncats/conf/README.md: the template no" in said["obsolete-files"].stdout
+    assert "pets/seals/conf/README.md" not in said["obsolete-files"].stdout
+    assert "\npets/seals/pyproject.toml: an" in said["unmerged-files"].stdout
+
+
+def test_merge_config_works_in_a_project_below_the_root(
+    monorepo: Project, pre_commit: PreCommit
+) -> None:
+    name = f"cats/{MLFLOW_YML}"
+    monorepo.replace(name, "  host: null\n", "  host: example.com\n")
+    monorepo.commit()
+    Project(monorepo.path / "cats").update()
+    assert monorepo.unmerged == {name}
+    pre_commit(monorepo, "run", "merge-config", "--all-files")
+    assert not monorepo.unmerged
+    assert monorepo.load(name)["ui"]["host"] == "example.com"
+
+
+def test_a_newer_hook_knows_what_an_older_project_still_needs(
+    tmp_path_factory: pytest.TempPathFactory, pre_commit: PreCommit
+) -> None:
+    """The hooks' version moves in a pull request of its own, before the update."""
+    folder = tmp_path_factory.mktemp("newer")
+    template = Template(folder / "template")
+    template.release("v0.1.0")
+    project = Project.copy(template, folder / "project")
+    template.replace(
+        "template/src/{{ python_package }}/tracking/template/drift.py",
+        "OBSOLETE: Mapping[str, str] = {}",
+        'OBSOLETE: Mapping[str, str] = {".github/workflows/ci.yml": "checks.yml does"}',
+    )
+    template.release("v0.2.0")
+    project.replace(".pre-commit-config.yaml", "rev: v0.1.0", "rev: v0.2.0")
+    project.commit()
+    done = pre_commit(project, "run", "obsolete-files")
+    assert done.returncode == 0, done.stdout
 
 
 def test_a_good_mlflow_yml_passes(project: Project, pre_commit: PreCommit) -> None:
