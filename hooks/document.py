@@ -26,6 +26,7 @@ class Entry:
         value: the key's value as its format reads it.
         span: where a value of one line stands in ``text``.
         entries: the keys below it; None when the value is no section.
+        anchored: whether an anchor stands in it, which an alias elsewhere may need.
         end: what stands below the last of its entries and still belongs to it.
         items: the same entry with a line for each requirement; None when it is no list
             of requirements.
@@ -38,6 +39,7 @@ class Entry:
     value: Any = None
     span: tuple[int, int] | None = None
     entries: dict[str, Entry] | None = None
+    anchored: bool = False
     end: str = ""
     items: Entry | None = None
 
@@ -57,7 +59,11 @@ class Entry:
 
     def says(self, other: Entry | None) -> bool:
         """Whether both say the same, however they are written."""
-        return other is not None and _canonical(self.value) == _canonical(other.value)
+        return (
+            other is not None
+            and self.anchored == other.anchored
+            and _canonical(self.value) == _canonical(other.value)
+        )
 
     def at(self, column: int) -> Entry:
         """Return the entry moved so that its key begins at a column."""

@@ -70,7 +70,7 @@ def _merged(
         elif mine:
             if not old:
                 yield str(mine)
-            elif not mine.says(old):
+            elif not mine.says(old) or _comments(mine) - _comments(old):
                 yield from _conflict(name, mine, None, conflicts)
         elif new:
             if not old:
@@ -155,6 +155,10 @@ def _kept(base: str, ours: str, theirs: str) -> str:
     """Merge the text between keys: the template's only where it alone has changed it."""
     unchanged = _bare(ours) == _bare(base) != _bare(theirs)
     return theirs if unchanged else ours
+
+
+def _comments(entry: Entry) -> set[str]:
+    return {line for line in _bare(str(entry)) if "#" in line}
 
 
 def _bare(text: str) -> list[str]:

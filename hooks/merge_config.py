@@ -61,7 +61,7 @@ def resolve(file: str, prepare: Callable[[Sides], Sides] = lambda three: three) 
         return _left(
             file, f"cannot be merged by key, since {error}; resolve it by hand"
         )
-    if _anonymous(text) not in map(_anonymous, (merged, merged_by_line(three))):
+    if _anonymous(text) not in map(_anonymous, (merged, *merged_by_line(three))):
         return _left(file, "has been edited since the update; resolve the rest by hand")
     path.write_bytes(_encoded(merged))
     for conflict in conflicts:
@@ -75,11 +75,10 @@ def _merged(file: str, three: Sides) -> tuple[str, list[Conflict]]:
     """Merge three sides, and make sure that the result can be read again."""
     read = _reader(file)
     merged, conflicts = merge(*map(read, three))
-    for side in ("ours", "theirs"):
-        try:
-            read(_CONFLICT.sub(rf"\g<{side}>", merged))
-        except UnreadableError as error:
-            raise UnreadableError(f"of the merged file {error}") from None
+    try:
+        read(_CONFLICT.sub(r"\g<ours>", merged))
+    except UnreadableError as error:
+        raise UnreadableError(f"the result could not be read: {error}") from None
     return merged, conflicts
 
 

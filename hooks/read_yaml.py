@@ -24,7 +24,7 @@ def load_yaml(text: str) -> Any:
     Raises:
         UnreadableError: it is no YAML, or contains itself.
     """
-    node = _composed(text)
+    node = composed(text)
     return None if node is None else _plain(node)
 
 
@@ -40,16 +40,37 @@ def read_yaml(text: str) -> Document:
     if text and not text.endswith("\n"):
         text += "\n"
     lines = text.splitlines(keepends=True)
-    root = _composed(text)
+    root = composed(text)
     if root is None:
         return Document(tail=text)
     if not isinstance(root, yaml.MappingNode) or root.flow_style:
         raise UnreadableError("it is no mapping with a line for each key")
     entries, end = _entries(root, lines, 0)
+    anchors = [
+        token.start_mark.line
+        for token in yaml.scan(text, yaml.SafeLoader)
+        if isinstance(token, yaml.AnchorToken)
+    ]
+    _mark_anchored(entries, 0, anchors)
     return Document(entries, "".join(lines[end:]))
 
 
-def _composed(text: str) -> yaml.Node | None:
+def _mark_anchored(entries: dict[str, Entry], line: int, anchors: list[int]) -> int:
+    """Mark the entries in which an anchor stands; return the line below the last one."""
+    for entry in entries.values():
+        begin = line + entry.lead.count("\n")
+        line = begin + entry.text.count("\n")
+        line = _mark_anchored(entry.entries or {}, line, anchors)
+        entry.anchored = any(begin <= anchor < line for anchor in anchors)
+    return line
+
+
+def composed(text: str) -> yaml.Node | None:
+    """Return the nodes of a file, which know where they stand.
+
+    Raises:
+        UnreadableError: it is no YAML, or contains itself.
+    """
     if re.search("[\udc80-\udcff]", text):
         raise UnreadableError("it is not in UTF-8")
     try:
