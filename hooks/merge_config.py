@@ -74,12 +74,13 @@ def resolve(file: str, prepare: Callable[[Sides], Sides] = lambda three: three) 
 def _merged(file: str, three: Sides) -> tuple[str, list[Conflict]]:
     """Merge three sides, and make sure that the result can be read again."""
     read = _reader(file)
-    merged, conflicts = merge(*map(read, three))
+    crlf = 2 * three[1].count("\r\n") > three[1].count("\n")
+    merged, conflicts = merge(*(read(side.replace("\r\n", "\n")) for side in three))
     try:
         read(_CONFLICT.sub(r"\g<ours>", merged))
     except UnreadableError as error:
         raise UnreadableError(f"the result could not be read: {error}") from None
-    return merged, conflicts
+    return merged.replace("\n", "\r\n") if crlf else merged, conflicts
 
 
 def _reader(file: str) -> Callable[[str], Document]:

@@ -127,3 +127,15 @@ def look_at_the_run(value: object) -> list[str]:
     """The ids of the active run and of the variable, in whatever process this runs."""
     active = mlflow.active_run()
     return [active.info.run_id if active else "", os.environ.get("MLFLOW_RUN_ID", "")]
+
+
+def wait(value: object) -> float:
+    time.sleep(1)
+    return 1.0
+
+
+def trace(count: int) -> float:
+    for number in range(count):
+        with mlflow.start_span(f"span {number}"):
+            pass
+    return 1.0

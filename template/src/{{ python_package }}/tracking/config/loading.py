@@ -10,7 +10,7 @@ from kedro.config import AbstractConfigLoader, MissingConfigException
 from kedro.framework.context import KedroContext
 from kedro.framework.project import pipelines
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import OmegaConfBaseException, UnsupportedInterpolationType
 from pydantic import ValidationError
 
 from ..errors import TrackingError, did_you_mean
@@ -23,7 +23,7 @@ PATTERNS = ["mlflow*", "mlflow*/**", "**/mlflow*"]
 _FOR_MLFLOW = re.compile(
     r"mlflow_\w+|run_(id|name)|experiment(_id|_name)?|tracking_uri"
 )
-_READ = r"\$\{{runtime_params:\s*{name}\b|^['\"]?{name}['\"]?\s*:"
+_IS_READ = r"\$\{{runtime_params:\s*{name}\b|^['\"]?{name}['\"]?\s*:"
 
 _PROBLEMS = {  # by the beginning of pydantic's name for an error
     "bool": "should be true or false",
@@ -45,8 +45,7 @@ def load_config(config_loader: AbstractConfigLoader) -> KedroMlflowConfig:
     if hasattr(config_loader, "config_patterns"):
         config_loader.config_patterns.setdefault("mlflow", PATTERNS)
     try:
-        with mlflow_resolvers():
-            content = config_loader["mlflow"]
+        content = _read(config_loader)
     except MissingConfigException:
         conf_source = Path(str(config_loader.conf_source))
         refuse_unknown_environment(conf_source, environment(config_loader))
@@ -60,6 +59,20 @@ def load_config(config_loader: AbstractConfigLoader) -> KedroMlflowConfig:
     except ValidationError as invalid:
         problems = [_sentence(e, config_loader) for e in invalid.errors()]
     raise TrackingError("\n".join(problems))
+
+
+def _read(config_loader: AbstractConfigLoader, tries: int = 20) -> Any:
+    """Read the file, again where another thread has unregistered a resolver meanwhile.
+
+    Kedro does so whenever a session of the process has read its credentials.
+    """
+    try:
+        with mlflow_resolvers():
+            return config_loader["mlflow"]
+    except UnsupportedInterpolationType as error:
+        if tries and "oc.env" in str(error):
+            return _read(config_loader, tries - 1)
+        raise
 
 
 def mlflow_config(context: KedroContext) -> KedroMlflowConfig:
@@ -119,7 +132,7 @@ def unread_params(context: KedroContext) -> list[str]:
         name
         for name in wanted
         if f"params:{name}" not in inputs
-        and not any(re.search(_READ.format(name=name), text, re.M) for text in texts)
+        and not any(re.search(_IS_READ.format(name=name), text, re.M) for text in texts)
     ]
 
 

@@ -1,10 +1,13 @@
 """Resolvers that ``mlflow.yml`` may use beside Kedro's own."""
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from omegaconf import OmegaConf
 from omegaconf.resolvers import oc
+
+_lock = threading.RLock()
 
 RESOLVERS = ("globals", "km.random_name", "oc.env", "runtime_params")
 
@@ -13,17 +16,19 @@ RESOLVERS = ("globals", "km.random_name", "oc.env", "runtime_params")
 def mlflow_resolvers() -> Iterator[None]:
     """Let ``${km.random_name:}`` and ``${oc.env:…}`` work while ``mlflow.yml`` is read.
 
-    Kedro keeps ``oc.env`` to credentials and takes it away after those.
+    Kedro registers ``oc.env`` for credentials alone and unregisters it after those.
+    Resolvers belong to the process, so one file is read at a time.
     """
-    _register("km.random_name", _random_name)
-    lent = not OmegaConf.has_resolver("oc.env")
-    if lent:
-        _register("oc.env", oc.env)
-    try:
-        yield
-    finally:
-        if lent:
-            OmegaConf.clear_resolver("oc.env")
+    with _lock:
+        _register("km.random_name", _random_name)
+        is_missing = not OmegaConf.has_resolver("oc.env")
+        if is_missing:
+            _register("oc.env", oc.env)
+        try:
+            yield
+        finally:
+            if is_missing:
+                OmegaConf.clear_resolver("oc.env")
 
 
 def _register(name: str, resolver: Callable[..., str | None]) -> None:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from kedro.framework.context import KedroContext
 
-from ..config.loading import mlflow_config
+from ..config.loading import mlflow_config, unread_params
 from ..server.availability import BRIEFLY, fail_fast, is_unreachable
 from ..server.connection import Connection
 from ..server.local_store import create_local_store
 from ..server.process_environment import EnvironmentOverride
 from ..terminal.log_filters import without_secrets_in_logs
+from ..terminal.progress import progress
 from . import active_runs
 from .autologging import autologging_paused
 from .experiment import experiment_name
@@ -26,6 +27,7 @@ from .messages import (
     say_joined,
     say_started,
     say_status_is_lost,
+    say_unread,
 )
 from .metric_queue import MetricQueue
 from .on_termination import OnTermination
@@ -83,12 +85,13 @@ class TrackedRun:
         with ExitStack() as resources:
             resources.callback(forget, self)
             resources.enter_context(self._termination)
-            with self._termination.held():
+            with self._termination.held(), progress("Starting the MLflow run …"):
                 self._open(resources)
             self._resources = resources.pop_all()
         atexit.register(self.fail)
 
     def _open(self, resources: ExitStack) -> None:
+        say_unread(unread_params(self._context))
         tracked = (run for run in enclosing_runs() if isinstance(run, TrackedRun))
         outer = next((run.handle for run in tracked), None)
         is_child = outer is not None and outer.nested and not outer.is_joined
@@ -113,8 +116,9 @@ class TrackedRun:
         if connection.artifact_root:
             create_local_store(connection.uri, connection.artifact_root)
         is_measured = wants_system_metrics()
-        client, run_id = MlflowClient(connection.uri), options.run.id
+        run_id = options.run.id
         with connection.translate_errors():
+            client = MlflowClient(connection.uri)  # which connects to a database
             if run_id:
                 run = continued_run(client, run_id, connection, context, self._params)
             else:

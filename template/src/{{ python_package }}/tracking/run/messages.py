@@ -54,6 +54,17 @@ def say_ended(
         click.echo(url)  # a line of its own, which no log handler breaks
 
 
+def say_unread(names: list[str]) -> None:
+    """Warn about ``--params`` that are meant for MLflow and that nothing reads."""
+    if names:
+        _logger.warning(
+            "Nothing reads --params %s. A key of mlflow.yml takes it as, for example, "
+            "id: ${runtime_params:run_id, null} below tracking.run",
+            ", ".join(names),
+            extra=_PLAIN,
+        )
+
+
 def say_status_is_lost(run: "RunInfo", status: str, error: Exception) -> None:
     """Warn that the server may not know how the run ended."""
     _logger.warning(
