@@ -19,7 +19,7 @@ MARKED = "<<<<<<< before updating\na: 1\n=======\na: 2\n>>>>>>> after updating\n
 def test_a_new_project_is_clean(project: Project, pre_commit: PreCommit) -> None:
     done = pre_commit(project, "run", "--all-files")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("Passed") == 8
+    assert done.stdout.count("Passed") == 9
     assert project.changed == set()
 
 
@@ -43,6 +43,21 @@ def test_committed_conflict_markers_are_found_in_ci(
     done = pre_commit(project, "run", "unmerged-files", "--all-files")
     assert done.returncode == 1
     assert "src/penguin_classifier/cli.py: an update" in done.stdout
+
+
+def test_bytes_that_an_update_would_drop_stop_a_commit(
+    project: Project, pre_commit: PreCommit
+) -> None:
+    names = ["src/penguin_classifier/settings.py", "pyproject.toml", "own.csv"]
+    for name in names:
+        with (project.path / name).open("ab") as file:
+            file.write(b"# caf\xe9\n")
+    git(project.path, "add", "--all")
+    done = pre_commit(project, "run", "utf8-files")
+    assert done.returncode == 1
+    for name in names[:2]:
+        assert f"{name}: is not in UTF-8, and an update would drop" in done.stdout
+    assert "own.csv" not in done.stdout, "an update does not touch it"
 
 
 def test_a_rejected_hunk_is_found(project: Project, pre_commit: PreCommit) -> None:
