@@ -22,7 +22,7 @@ RUNNERS = [SequentialRunner, ThreadRunner, ParallelRunner]
 def uri(
     request: pytest.FixtureRequest, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> str:
-    """A store whose registry has a model ``champion``, logged outside of the project."""
+    """A store whose registry has the model ``champion``, logged outside of Kedro."""
     if request.param == "sqlite":
         uri = project.store
     else:

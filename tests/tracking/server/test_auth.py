@@ -248,7 +248,7 @@ def test_signing_for_aws_beside_it_is_one_login_too_many(
 
 
 class Workspace(RequestAuthProvider):
-    """A login such as MLflow's for Kubernetes, which sends the workspace in a header."""
+    """A login like MLflow's for Kubernetes: it sends the workspace in a header."""
 
     def get_name(self) -> str:
         return "of-the-platform"

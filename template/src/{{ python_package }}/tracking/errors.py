@@ -1,4 +1,4 @@
-"""The error that a user sees when a run cannot be tracked."""
+"""The error that a user sees when tracking fails."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches

@@ -131,7 +131,7 @@ def latest_runs(project_path: Path, env: str, limit: int) -> LatestRuns:
 def _search(
     connection: Connection, experiment: str, limit: int
 ) -> "tuple[str | None, Sequence[Run], str]":
-    """Return the experiment's id, its latest runs, and why there are none."""
+    """Return the experiment's id, its latest runs, and a message if there are none."""
     if is_missing(connection.uri):
         return None, (), f"No runs yet: the first one creates {connection.display_uri}."
     if connection.artifact_root:

@@ -41,8 +41,8 @@ def load_config(config_loader: AbstractConfigLoader) -> KedroMlflowConfig:
     """Read ``mlflow.yml`` as the config loader merges it; no file means all defaults.
 
     Raises:
-        TrackingError: the environment does not exist, or keys are wrong: one sentence
-            for each, all at once.
+        TrackingError: the environment does not exist, the file cannot be parsed or
+            resolved, or keys are wrong: one sentence for each, all at once.
     """
     if hasattr(config_loader, "config_patterns"):
         config_loader.config_patterns.setdefault("mlflow", PATTERNS)

@@ -261,7 +261,7 @@ class TrackedRun:
             say_status_is_lost(self.handle.run.info, status, failure)
 
     def _status_after(self, kind: type[BaseException] | None) -> str:
-        """Return the status of a run that closes because of an exception, or none."""
+        """Return the final status; ``kind`` is the class of an exception, or None."""
         if kind is None:
             return self._status
         was_stopped = issubclass(kind, KeyboardInterrupt | SystemExit)

@@ -47,7 +47,7 @@ class MetricQueue:
         self._run_id, self._tracking_uri = run_id, tracking_uri
         self._deadline = float("inf")
         self._waiting: list[_Entry] = []
-        self._due = 0  # so many of them may be sent
+        self._due = 0  # how many of them may be sent
         self._refused: list[tuple[_Entry, str]] = []
         self._away: Exception | None = None
         self._changed = threading.Condition()

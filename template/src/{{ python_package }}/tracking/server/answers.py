@@ -32,7 +32,7 @@ def is_refusal(error: BaseException) -> bool:
 
 
 def status_of(error: BaseException) -> int | None:
-    """Return the HTTP status of the answer; None without one that MLflow can read."""
+    """Return the HTTP status of the answer; None if MLflow could read none."""
     text = str(error)
     if found := _STATUS.search(text):
         return int(found[1])

@@ -117,7 +117,7 @@ class Login(RequestAuthProvider):
         return _NAME
 
     def get_auth(self) -> AuthBase:
-        """Return the headers of one request.
+        """Return an object that adds the headers to one request.
 
         MLflow does not catch an exception here, so the request is never sent.
 
@@ -197,7 +197,7 @@ class Login(RequestAuthProvider):
             ) from error
 
     def _own_context(self) -> KedroContext:
-        configure_project(self._package)  # Kedro does not with KEDRO_MP_CONTEXT
+        configure_project(self._package)  # Kedro omits it with KEDRO_MP_CONTEXT
         return KedroSession.create(save_on_close=False, **self._session).load_context()
 
 

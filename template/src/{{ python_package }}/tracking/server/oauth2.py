@@ -177,7 +177,7 @@ def _secure(key: str, url: str) -> str:
 
 
 def _persistent() -> "HTTPAdapter":
-    """Return an adapter that retries three times in three seconds: a server is busy."""
+    """Return an adapter that retries a busy server three times in three seconds."""
     from requests.adapters import HTTPAdapter
     from urllib3 import Retry
 

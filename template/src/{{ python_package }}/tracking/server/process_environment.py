@@ -90,7 +90,7 @@ class EnvironmentOverride:
 
 
 class Session(Protocol):
-    """Keeps this process connected to a server between runs, such as a notebook."""
+    """What connects this process to a server between runs, such as a notebook."""
 
     def suspended(self) -> AbstractContextManager[None]:
         """Disconnect during a run."""

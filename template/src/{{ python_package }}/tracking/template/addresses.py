@@ -46,7 +46,7 @@ def address_problem(
             unknown, and only a scheme that is similar to one of MLflow's is a mistake.
 
     Returns:
-        The end of the sentence "The address is …, which", without its login.
+        The end of a sentence such as "The address is …, which", without the login.
     """
     if address in _NAMES or _PATH.match(address) or (root / address).is_dir():
         return None
