@@ -160,7 +160,7 @@ def test_merge_shows_no_secret(project: Project, pre_commit: PreCommit) -> None:
 @pytest.mark.parametrize(
     ("file", "state"),
     [
-        ("run.py", "differs from the template's"),
+        ("hook.py", "differs from the template's"),
         ("hook.py", "is missing"),
         ("mine.py", "has been added"),
     ],
@@ -183,7 +183,7 @@ def test_an_edit_of_the_templates_file_is_told(
 def test_the_schema_is_the_templates_and_line_ends_are_no_edit(
     project: Project, pre_commit: PreCommit
 ) -> None:
-    run = f"{TRACKING}/run.py"
+    run = f"{TRACKING}/hook.py"
     project.write(run, project.read(run).replace("\n", "\r\n"))
     project.commit()
     assert pre_commit(project, "run", "template-owned-files").returncode == 0

@@ -60,18 +60,18 @@ def test_a_project_that_is_up_to_date_and_then_behind(
 def test_what_an_update_would_meet_is_an_error(
     template: Template, project: Project
 ) -> None:
-    project.replace(f"{TRACKING}/run.py", "import", "# ours\nimport")
+    project.replace(f"{TRACKING}/hook.py", "import", "# ours\nimport")
     project.remove("conf/mlflow.schema.json")
     project.write("conf/README.md", "<<<<<<< before updating\n")
     project.commit()
     code, found = drift(project)
     assert code == 1
-    assert found["edited"] == ["conf/mlflow.schema.json", f"{TRACKING}/run.py"]
+    assert found["edited"] == ["conf/mlflow.schema.json", f"{TRACKING}/hook.py"]
     assert found["unmerged"] == ["conf/README.md"]
     done = kedro(project, "mlflow", "check", "--template")
     assert done.returncode == 1
     assert "template: v0.1.0; that is the newest version." in done.stdout
-    assert f"edited: {TRACKING}/run.py is the template's; make" in done.stdout
+    assert f"edited: {TRACKING}/hook.py is the template's; make" in done.stdout
     assert "unmerged: conf/README.md waits for a decision" in done.stdout
 
 

@@ -27,7 +27,11 @@ def releases(template: Template) -> Template:
     assert migrations["_migrations"][0]["version"] == "v0.3.0"
     assert migrations["_migrations"][0]["command"][-2:] == [OLD, NEW]
     template.write("copier.yml", template.read("copier.yml") + dedent(example))
-    for name in (BASE, f"{TRACKING}/config.py", f"{TRACKING}/params.py"):
+    for name in (
+        BASE,
+        f"{TRACKING}/config/options.py",
+        f"{TRACKING}/run/parameters.py",
+    ):
         text = template.read(name)
         assert "long_params_strategy" in text
         template.write(name, text.replace("long_params_strategy", "too_long"))

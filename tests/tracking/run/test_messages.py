@@ -1,8 +1,10 @@
 """What a run says in the terminal: little, and where to look."""
 
 import logging
+import socketserver
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import mlflow
@@ -95,18 +97,26 @@ def test_page_of_a_run_stands_whole_in_a_line_and_brackets_stay(
     assert server + "/#" not in capsys.readouterr().out
 
 
-def test_many_tries_are_told_in_one_sentence(
+class HangUp(socketserver.BaseRequestHandler):
+    """Closes each connection without an answer."""
+
+
+def test_many_tries_are_one_line(
     project: Project,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
-    project.mlflow_yml("server: {mlflow_tracking_uri: 'http://127.0.0.1:9'}")
-    with pytest.raises(ClickException, match="127.0.0.1:9 does not answer"):
-        project.run(ONE)
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), HangUp) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_address[1]}"
+        project.mlflow_yml(f"server: {{mlflow_tracking_uri: '{address}'}}")
+        with pytest.raises(ClickException, match=f"{address} does not answer"):
+            project.run(ONE)
+        server.shutdown()
     (warning,) = [r for r in caplog.records if r.name.startswith("urllib3")]
-    assert "http://127.0.0.1:9 does not answer; trying again" in warning.getMessage()
+    assert f"{address} does not answer; trying again" in warning.getMessage()
 
 
 def test_tries_of_other_requests_are_left_alone(

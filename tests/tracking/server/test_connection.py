@@ -40,7 +40,14 @@ def test_server_that_does_not_answer_is_a_sentence(project: Project) -> None:
     assert "MLFLOW_TRACKING_URI" not in os.environ
 
 
-def test_silent_server_is_asked_once(project: Project) -> None:
+def test_silent_server_is_asked_once(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And its port is tried once before, without a request."""
+    project.session(ONE)  # makes the project's package importable
+    from tracked.tracking.server import availability
+
+    monkeypatch.setattr(availability, "_AT_START", 2)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
@@ -48,10 +55,12 @@ def test_silent_server_is_asked_once(project: Project) -> None:
         project.mlflow_yml(f"server: {{mlflow_tracking_uri: '{address}'}}")
         with pytest.raises(ClickException, match=f"{address} does not answer in time"):
             project.run(ONE)
-        silent.accept()
+        asked = []
         silent.settimeout(0.1)
         with pytest.raises(TimeoutError):
-            silent.accept()  # nobody has asked a second time
+            while True:
+                asked.append(silent.accept()[0].recv(4))
+        assert asked == [b"", b"GET "]
 
 
 def test_user_decides_how_long_a_server_is_waited_for(

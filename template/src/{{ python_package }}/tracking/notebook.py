@@ -100,10 +100,10 @@ class Notebook:
             _logger.info("Cells log to %s, environment '%s'", server.safe_uri, env)
             try:
                 server.log_in()
+                if server.artifact_root:
+                    create_local_store(server.uri, server.artifact_root)
             except TrackingError as error:
                 _logger.error("%s", error.message)
-            if server.artifact_root:
-                create_local_store(server.uri, server.artifact_root)
 
     def end(self) -> None:
         """Leave the process as it was found."""

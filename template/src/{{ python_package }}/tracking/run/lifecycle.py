@@ -116,8 +116,9 @@ class TrackedRun:
         if connection.artifact_root:
             create_local_store(connection.uri, connection.artifact_root)
         is_measured = wants_system_metrics()
-        client, run_id = MlflowClient(connection.uri), options.run.id
+        run_id = options.run.id
         with connection.translate_errors():
+            client = MlflowClient(connection.uri)  # which connects to a database
             if run_id:
                 run = continued_run(client, run_id, connection, context, self._params)
             else:
