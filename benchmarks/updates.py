@@ -4,7 +4,7 @@ Writes ``results/updates.json``:
 
 - ``tried``: updates by ``copier update``, each of another project.
 - ``clean``: nothing was left to decide.
-- ``settled``: git saw a conflict, which ``merge-mlflow-config`` settled.
+- ``settled``: git saw a conflict, which ``merge-config`` resolved.
 - ``conflicted``: project and template had changed the same thing.
 - ``ran``: of all, those whose pipeline was run afterwards; the others load their
   configuration.

@@ -1,8 +1,6 @@
-"""``mlflow.yml`` as entries that keep their text to the last character.
+"""A configuration file as entries that keep their text to the last character.
 
-A round-trip library keeps comments but not the user's layout, and copier's own
-environment, in which migrations run, has none. PyYAML says where each key and value
-stands; all else is cutting lines.
+``read_yaml.py`` and ``read_toml.py`` cut a file into them, ``merge.py`` merges them.
 """
 
 from __future__ import annotations
@@ -11,11 +9,9 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import yaml
-
 
 class UnreadableError(ValueError):
-    """The file is no plain YAML mapping, for a reason that the message gives."""
+    """The file cannot be cut into keys, for a reason that the message states."""
 
 
 @dataclass
@@ -23,12 +19,17 @@ class Entry:
     """A key with all that belongs to it.
 
     Attributes:
+        key: its name; of an item in a list of requirements, the distribution's.
         lead: blank lines and comments above the key.
         text: the key's line and, unless it has entries below it, its value.
         column: where the key begins, counted from 0.
-        value: what the key says, as YAML reads it.
+        value: the key's value as its format reads it.
         span: where a value of one line stands in ``text``.
-        entries: the keys below it; None when the value is no block mapping.
+        entries: the keys below it; None when the value is no section.
+        anchored: whether an anchor stands in it, which an alias elsewhere may need.
+        end: what stands below the last of its entries and still belongs to it.
+        items: the same entry with a line for each requirement; None when it is no list
+            of requirements.
     """
 
     key: str
@@ -38,27 +39,34 @@ class Entry:
     value: Any = None
     span: tuple[int, int] | None = None
     entries: dict[str, Entry] | None = None
+    anchored: bool = False
+    end: str = ""
+    items: Entry | None = None
 
     def __str__(self) -> str:
         return self.lead + self.body
 
     @property
     def body(self) -> str:
-        """Give the text below the lead."""
-        return self.text + "".join(map(str, (self.entries or {}).values()))
+        """Return the text below the lead."""
+        return self.text + "".join(map(str, (self.entries or {}).values())) + self.end
 
     @property
     def below(self) -> dict[str, Entry] | None:
-        """Give the keys below it, none for a section that has been emptied."""
+        """Return the keys below it; no keys for a section that has been emptied."""
         emptied = self.span is not None and self.span[0] == self.span[1]
         return {} if emptied else self.entries
 
     def says(self, other: Entry | None) -> bool:
         """Whether both say the same, however they are written."""
-        return other is not None and _canonical(self.value) == _canonical(other.value)
+        return (
+            other is not None
+            and self.anchored == other.anchored
+            and _canonical(self.value) == _canonical(other.value)
+        )
 
     def at(self, column: int) -> Entry:
-        """Give the entry moved so that its key begins at a column."""
+        """Return the entry moved so that its key begins at a column."""
         by = column - self.column
         below = {k: e.at(e.column + by) for k, e in (self.entries or {}).items()}
         return replace(
@@ -68,6 +76,8 @@ class Entry:
             column=column,
             span=self.span and (self.span[0] + by, self.span[1] + by),
             entries=below if self.entries is not None else None,
+            end=_shifted(self.end, by),
+            items=self.items and self.items.at(column),
         )
 
 
@@ -80,73 +90,6 @@ class Document:
 
     def __str__(self) -> str:
         return "".join(map(str, self.entries.values())) + self.tail
-
-
-def read(text: str) -> Document:
-    """Read a file into entries; ``str()`` of the result is the text again.
-
-    Raises:
-        UnreadableError: it is no YAML, no mapping, or has a key twice.
-    """
-    if text and not text.endswith("\n"):
-        text += "\n"
-    lines = text.splitlines(keepends=True)
-    try:
-        root = yaml.compose(text, yaml.SafeLoader)
-        if root is None:
-            return Document(tail=text)
-        if not isinstance(root, yaml.MappingNode) or root.flow_style:
-            raise UnreadableError("it is no mapping with a line for each key")
-        entries, end = _entries(root, lines, 0)
-    except yaml.YAMLError as error:
-        raise UnreadableError(" ".join(str(error).split())) from None
-    return Document(entries, "".join(lines[end:]))
-
-
-def _entries(
-    mapping: yaml.MappingNode, lines: list[str], start: int
-) -> tuple[dict[str, Entry], int]:
-    """Cut a mapping's lines into entries; the second result is the line below them."""
-    entries: dict[str, Entry] = {}
-    for key, value in mapping.value:
-        line, column = key.start_mark.line, key.start_mark.column
-        if line < start or not isinstance(key, yaml.ScalarNode):
-            raise UnreadableError(f"line {line + 1} is more than one plain key")
-        if key.value in entries:
-            raise UnreadableError(f"it has the key '{key.value}' twice")
-        entry = Entry(key.value, "".join(lines[start:line]), "", column)
-        below = value.start_mark.line > line
-        if isinstance(value, yaml.MappingNode) and not value.flow_style and below:
-            first = line + 1
-            entry.text = lines[line]
-            entry.entries, start = _entries(value, lines, first)
-        else:
-            start = max(line + 1, _end(value, lines))
-            entry.text = "".join(lines[line:start])
-            first, last = value.start_mark, value.end_mark
-            if first.line == last.line == line and first.column > key.end_mark.column:
-                entry.span = (first.column, last.column)
-        entry.value = _plain(value)
-        entries[key.value] = entry
-    return entries, start
-
-
-def _end(node: yaml.Node, lines: list[str]) -> int:
-    """Give the line below a value; PyYAML's own mark is at the next token."""
-    if isinstance(node, yaml.MappingNode) and not node.flow_style:
-        return max(_end(value, lines) for _, value in node.value)
-    if isinstance(node, yaml.SequenceNode) and not node.flow_style:
-        return max(_end(item, lines) for item in node.value)
-    end = node.end_mark.line + (node.end_mark.column > 0)
-    if isinstance(node, yaml.ScalarNode) and node.style in ("|", ">"):
-        end = node.end_mark.line
-        while not lines[end - 1].strip():
-            end -= 1
-    return int(end)
-
-
-def _plain(node: yaml.Node) -> Any:
-    return yaml.constructor.SafeConstructor().construct_document(node)
 
 
 def _canonical(value: Any) -> str:

@@ -12,18 +12,18 @@ Sides = tuple[str, str, str]
 
 
 def git(*words: str, cwd: Path | None = None) -> str:
-    """Run git and give what it prints.
+    """Run git and return what it prints.
 
     Raises:
         subprocess.CalledProcessError: git has failed.
     """
     command = ["git", *words]
     done = subprocess.run(command, cwd=cwd, capture_output=True, check=True)
-    return done.stdout.decode("utf-8")
+    return done.stdout.decode("utf-8", "surrogateescape")
 
 
 def sides(path: str, *, added: bool = False) -> Sides | None:
-    """Give the three sides of a file, or None when git has not kept all of them.
+    """Return the three sides of a file, or None when git has not kept all of them.
 
     Args:
         path: the file, from the working directory.
@@ -40,13 +40,28 @@ def sides(path: str, *, added: bool = False) -> Sides | None:
     return found.get("1", ""), found["2"], found["3"]
 
 
-def merged_by_line(sides: Sides) -> str:
-    """Give what git's own merge makes of three sides, as copier has left it."""
+def is_kept(path: str) -> bool:
+    """Whether git has a version of a file, which it can bring back."""
+    return bool(git("ls-files", "--", path))
+
+
+def merged_by_line(sides: Sides) -> list[str]:
+    """Return what git's own merge makes of three sides, in each of its styles.
+
+    copier has left one of them; which one, the user's settings may have said.
+    """
     with TemporaryDirectory() as folder:
         names = ("base", "ours", "theirs")
         files = {name: Path(folder, name) for name in names}
         for name, text in zip(names, sides, strict=True):
-            files[name].write_text(text, "utf-8", newline="")
+            files[name].write_bytes(text.encode("utf-8", "surrogateescape"))
         words = [str(files[name]) for name in ("ours", "base", "theirs")]
-        command = ["git", "merge-file", "-p", *words]
-        return subprocess.run(command, capture_output=True, check=False).stdout.decode()
+        commands = [
+            ["git", "-c", f"merge.conflictStyle={style}", "merge-file", "-p", *words]
+            for style in ("merge", "diff3", "zdiff3")
+        ]
+        merges = [
+            subprocess.run(command, capture_output=True, check=False)
+            for command in commands
+        ]
+    return [done.stdout.decode("utf-8", "surrogateescape") for done in merges]

@@ -1,11 +1,11 @@
-"""Three-way merge of ``mlflow.yml``, key by key."""
+"""Three-way merge of a configuration file, key by key."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from .document import Entry, read
+from .document import Document, Entry
 
 OURS = "<<<<<<< before updating\n"
 BETWEEN = "=======\n"
@@ -27,7 +27,9 @@ class Conflict:
     theirs: Entry | None
 
 
-def merge(base: str, ours: str, theirs: str) -> tuple[str, list[Conflict]]:
+def merge(
+    base: Document, ours: Document, theirs: Document
+) -> tuple[str, list[Conflict]]:
     """Merge what the template and the project have each made of a file.
 
     The result is the project's text, its order and its comments, with the template's
@@ -37,11 +39,8 @@ def merge(base: str, ours: str, theirs: str) -> tuple[str, list[Conflict]]:
         base: the file as the template last rendered it.
         ours: the project's.
         theirs: the template's new one.
-
-    Raises:
-        UnreadableError: one of the three cannot be read key by key.
     """
-    documents = read(base), read(ours), read(theirs)
+    documents = base, ours, theirs
     old, mine, new = (document.entries for document in documents)
     conflicts: list[Conflict] = []
     text = "".join(_merged(old, mine, new, "", conflicts, at_root=True))
@@ -71,7 +70,7 @@ def _merged(
         elif mine:
             if not old:
                 yield str(mine)
-            elif not mine.says(old):
+            elif not mine.says(old) or _comments(mine) - _comments(old):
                 yield from _conflict(name, mine, None, conflicts)
         elif new:
             if not old:
@@ -92,17 +91,39 @@ def _entry(
     if below is not None and theirs.entries is not None:
         old = (base.entries if base else None) or {}
         yield lead + _kept(base.text if base else "", ours.text, theirs.text)
-        yield from _merged(old, below, theirs.entries, f"{name}.", conflicts)
+        inside = f"{name}." if name else ""
+        yield from _merged(old, below, theirs.entries, inside, conflicts)
     elif theirs.says(ours) or theirs.says(base):
         yield lead + ours.body
     elif ours.says(base) and (body := _with_value(ours, theirs, base)):
         yield lead + body
+    elif ours.items and theirs.items:
+        old_items = base.items if base else None
+        yield lead
+        yield from _list(old_items, ours.items, theirs.items, name, conflicts)
+    elif ours.says(base) and "#" not in ours.body:  # another layout of the old value
+        yield lead + theirs.body
     else:
         yield from _conflict(name, replace(ours, lead=lead), theirs, conflicts)
 
 
+def _list(
+    base: Entry | None,
+    ours: Entry,
+    theirs: Entry,
+    name: str,
+    conflicts: list[Conflict],
+) -> Iterator[str]:
+    old, mine, new = (
+        entry.entries or {} if entry else {} for entry in (base, ours, theirs)
+    )
+    yield _kept(base.text if base else "", ours.text, theirs.text)
+    yield from _merged(old, mine, new, f"{name}.", conflicts)
+    yield _kept(base.end if base else "", ours.end, theirs.end)
+
+
 def _with_value(ours: Entry, theirs: Entry, base: Entry | None) -> str | None:
-    """Give the template's value in the project's line, which may hold a remark."""
+    """Return the template's value in the project's line, which may hold a remark."""
     if ours.span and theirs.span:
         value = theirs.text[slice(*theirs.span)]
         return ours.text[: ours.span[0]] + value + ours.text[ours.span[1] :]
@@ -134,6 +155,10 @@ def _kept(base: str, ours: str, theirs: str) -> str:
     """Merge the text between keys: the template's only where it alone has changed it."""
     unchanged = _bare(ours) == _bare(base) != _bare(theirs)
     return theirs if unchanged else ours
+
+
+def _comments(entry: Entry) -> set[str]:
+    return {line for line in _bare(str(entry)) if "#" in line}
 
 
 def _bare(text: str) -> list[str]:

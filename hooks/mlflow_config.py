@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from jsonschema import Draft7Validator, TypeChecker, ValidationError
 from jsonschema.validators import extend
 from tracking.redaction import without_login
@@ -15,6 +15,9 @@ from tracking.template.addresses import address_problem
 from tracking.template.secret_scan import committed_secrets
 
 from . import say
+from .document import UnreadableError
+from .projects import projects
+from .read_yaml import load_yaml
 
 _SCHEMA = Path("conf/mlflow.schema.json")
 
@@ -30,44 +33,60 @@ _TYPES = {
 
 
 def main() -> int:
-    """Say for each file which key is wrong, and which value looks like a secret."""
-    if not _SCHEMA.is_file():
-        say(f"{_SCHEMA.as_posix()} is missing; 'copier recopy' brings it back.")
-        return 1
-    schema = json.loads(_SCHEMA.read_text("utf-8"))
-    validator = extend(Draft7Validator, type_checker=_lenient())(schema)
+    """Report for each file which key is wrong, and which value looks like a secret."""
     sentences = [
         f"{file.as_posix()}: {sentence}"
-        for pattern in ("*/**/mlflow*.yml", "*/**/mlflow*.yaml")
-        for file in sorted(Path("conf").glob(pattern))
-        for sentence in _sentences(file, validator)
+        for root in projects()
+        for file, sentence in _of_project(root)
     ]
     for sentence in sentences:
         say(sentence)
     return 1 if sentences else 0
 
 
-def _sentences(file: Path, validator: Any) -> Iterator[str]:
+def _of_project(root: Path) -> Iterator[tuple[Path, str]]:
+    schema = root / _SCHEMA
     try:
-        content = yaml.safe_load(file.read_text("utf-8"))
-    except yaml.YAMLError as error:
-        yield f"is no YAML: {' '.join(str(error).split())}"
+        content = json.loads(schema.read_bytes())
+    except (OSError, ValueError):
+        state = "is no JSON" if schema.is_file() else "is missing"
+        yield (
+            schema,
+            (
+                f"{state}. 'git restore {schema.as_posix()}' brings back what is committed; "
+                "else copy it from a fresh project of the same version."
+            ),
+        )
+        return
+    kinds = {"pattern": _pattern, "minimum": _minimum, "maximum": _maximum}
+    checked = extend(Draft7Validator, kinds, type_checker=_lenient())(content)
+    for pattern in ("*/**/mlflow*.yml", "*/**/mlflow*.yaml"):
+        for file in sorted((root / "conf").glob(pattern)):
+            for sentence in _sentences(file, checked, root):
+                yield file, sentence
+
+
+def _sentences(file: Path, validator: Any, root: Path) -> Iterator[str]:
+    try:
+        content = load_yaml(file.read_bytes().decode("utf-8", "surrogateescape"))
+    except UnreadableError as error:
+        yield f"cannot be read: {error}."
         return
     if content is None:
         return
     for violation in sorted(validator.iter_errors(content), key=str):
         yield from map(_sentence, _causes(violation))
-    yield from _wrong_addresses(content)
+    yield from _wrong_addresses(content, root)
     yield from committed_secrets(file, content)
 
 
-def _wrong_addresses(content: Any) -> Iterator[str]:
+def _wrong_addresses(content: Any, root: Path) -> Iterator[str]:
     server = content.get("server") if isinstance(content, Mapping) else None
     for key in ("mlflow_tracking_uri", "mlflow_registry_uri"):
         address = server.get(key) if isinstance(server, Mapping) else None
         if not isinstance(address, str) or "${" in address:
             continue
-        if problem := address_problem(address, Path()):
+        if problem := address_problem(address, root):
             yield f"server.{key} is '{without_login(address)}', which {problem}"
 
 
@@ -89,7 +108,9 @@ def _sentence(error: ValidationError) -> str:
     key = ".".join(map(str, error.absolute_path))
     if error.validator == "additionalProperties":
         known = error.schema["properties"]
-        unknown = ", ".join(sorted(set(error.instance) - set(known)))
+        unknown = ", ".join(
+            sorted(str(key) for key in error.instance if key not in known)
+        )
         return f"{key or 'the file'} has no key {unknown}; use {', '.join(known)}."
     kinds = error.schema.get("anyOf") or [error.schema]
     return f"{key or 'the file'} should be {', '.join(map(_in_words, kinds))}."
@@ -99,8 +120,42 @@ def _in_words(kind: Mapping[str, Any]) -> str:
     if "pattern" in kind:
         return "or a ${...} resolver"
     if "enum" in kind:
-        return ", ".join(kind["enum"])
-    return _TYPES[kind.get("type", "object")]
+        return ", ".join(map(str, kind["enum"]))
+    words = _TYPES[kind.get("type", "object")]
+    if {"minimum", "maximum"} <= set(kind):
+        words += f" from {kind['minimum']} to {kind['maximum']}"
+    return words
+
+
+def _pattern(
+    _: Any, pattern: str, value: object, __: Mapping[str, Any]
+) -> Iterator[ValidationError]:
+    """Match texts only: a number, which counts as a text, is no resolver."""
+    if not (isinstance(value, str) and re.search(pattern, value)):
+        yield ValidationError(f"{value!r} does not match {pattern}")
+
+
+def _minimum(
+    _: Any, least: float, value: object, __: Mapping[str, Any]
+) -> Iterator[ValidationError]:
+    if (number := _number(value)) is not None and number < least:
+        yield ValidationError(f"{value!r} is less than {least}")
+
+
+def _maximum(
+    _: Any, most: float, value: object, __: Mapping[str, Any]
+) -> Iterator[ValidationError]:
+    if (number := _number(value)) is not None and number > most:
+        yield ValidationError(f"{value!r} is more than {most}")
+
+
+def _number(value: object) -> float | None:
+    """Take a text of digits for a number, as a run does."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    if isinstance(value, str):
+        return int(value) if value.isdecimal() else None
+    return value
 
 
 def _lenient() -> TypeChecker:

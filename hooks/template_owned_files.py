@@ -1,13 +1,14 @@
-"""Tell whoever edits a file that the template owns."""
+"""Report the files of the template that a project has edited."""
 
 from __future__ import annotations
 
 import os.path
 from pathlib import Path
 
-from tracking.template.drift import MANIFEST, edited_files
+from tracking.template.drift import MANIFEST, edited_files, tracking_packages
 
 from . import say
+from .projects import projects
 
 _ADVICE = (
     "The template owns these files, and the next update will meet the edit. Make the "
@@ -22,7 +23,8 @@ def main() -> int:
     """Name each file of the template's that the project has edited."""
     found = [
         f"{Path(os.path.normpath(folder / name)).as_posix()}: {_state(folder, name)}."
-        for folder in sorted(Path().glob("src/*/tracking"))
+        for root in projects()
+        for folder in tracking_packages(root)
         for name in edited_files(folder)
     ]
     for sentence in found:

@@ -29,9 +29,9 @@ def _advice(name: str) -> str:
             f"{name.removesuffix('.rej')}, then delete this file."
         )
     command = (
-        "Run 'uvx pre-commit run merge-mlflow-config --all-files', which keeps both sides "
+        "Run 'uvx pre-commit run merge-config --all-files', which keeps both sides "
         "where it can; for the rest keep one."
-        if name.endswith(("mlflow.yml", "mlflow.yaml"))
+        if name.endswith(("mlflow.yml", "mlflow.yaml", "pyproject.toml"))
         else "Keep what is right of both."
     )
     return (

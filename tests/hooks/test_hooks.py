@@ -1,5 +1,6 @@
 """The hooks that the template publishes, as pre-commit runs them in a project."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ MARKED = "<<<<<<< before updating\na: 1\n=======\na: 2\n>>>>>>> after updating\n
 def test_a_new_project_is_clean(project: Project, pre_commit: PreCommit) -> None:
     done = pre_commit(project, "run", "--all-files")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("Passed") == 8
+    assert done.stdout.count("Passed") == 9
     assert project.changed == set()
 
 
@@ -31,7 +32,7 @@ def test_added_conflict_markers_stop_a_commit(
     done = pre_commit(project, "run", "unmerged-files")
     assert done.returncode == 1
     assert f"{name}: an update has changed what the project has" in done.stdout
-    assert ("merge-mlflow-config" in done.stdout) == name.endswith("mlflow.yml")
+    assert ("merge-config" in done.stdout) == name.endswith("mlflow.yml")
 
 
 def test_committed_conflict_markers_are_found_in_ci(
@@ -42,6 +43,21 @@ def test_committed_conflict_markers_are_found_in_ci(
     done = pre_commit(project, "run", "unmerged-files", "--all-files")
     assert done.returncode == 1
     assert "src/penguin_classifier/cli.py: an update" in done.stdout
+
+
+def test_bytes_that_an_update_would_drop_stop_a_commit(
+    project: Project, pre_commit: PreCommit
+) -> None:
+    names = ["src/penguin_classifier/settings.py", "pyproject.toml", "own.csv"]
+    for name in names:
+        with (project.path / name).open("ab") as file:
+            file.write(b"# caf\xe9\n")
+    git(project.path, "add", "--all")
+    done = pre_commit(project, "run", "utf8-files")
+    assert done.returncode == 1
+    for name in names[:2]:
+        assert f"{name}: is not in UTF-8, and an update would drop" in done.stdout
+    assert "own.csv" not in done.stdout, "an update does not touch it"
 
 
 def test_a_rejected_hunk_is_found(project: Project, pre_commit: PreCommit) -> None:
@@ -100,7 +116,7 @@ def test_merge_settles_what_is_no_conflict(
     if added:
         git(project.path, "add", "--all")
     before = project.changed
-    done = pre_commit(project, "run", "merge-mlflow-config", "--all-files")
+    done = pre_commit(project, "run", "merge-config", "--all-files")
     assert done.returncode == 1
     assert "tracking.run.name is 'mine' in the project and is 'pets' in" in done.stdout
     text = project.read(MLFLOW_YML)
@@ -111,7 +127,7 @@ def test_merge_settles_what_is_no_conflict(
     ) in text
     assert "  host: example.com\n\n  # New.\n  path: null\n" in text
     assert project.changed == before
-    again = pre_commit(project, "run", "merge-mlflow-config", "--all-files")
+    again = pre_commit(project, "run", "merge-config", "--all-files")
     assert again.returncode == 1
     assert project.read(MLFLOW_YML) == text, "again does nothing"
 
@@ -123,11 +139,11 @@ def test_merge_marks_the_file_as_resolved_when_nothing_is_left(
     project.commit()
     project.update()
     assert project.unmerged == {MLFLOW_YML}
-    pre_commit(project, "run", "merge-mlflow-config", "--all-files")
+    pre_commit(project, "run", "merge-config", "--all-files")
     assert not project.unmerged
     assert project.load(MLFLOW_YML)["ui"]["path"] is None
     assert project.load(MLFLOW_YML)["ui"]["host"] == "example.com"
-    again = pre_commit(project, "run", "merge-mlflow-config", "--all-files")
+    again = pre_commit(project, "run", "merge-config", "--all-files")
     assert again.returncode == 0
     staged = git(project.path, "diff", "--cached", "--name-only").split()
     assert staged == [MLFLOW_YML], "nothing else is touched"
@@ -139,9 +155,9 @@ def test_merge_leaves_a_file_alone_that_somebody_is_settling(
     conflict(project)
     text = project.read(MLFLOW_YML).replace("  port: null", "  port: 5050")
     project.write(MLFLOW_YML, text)
-    done = pre_commit(project, "run", "merge-mlflow-config", "--all-files")
+    done = pre_commit(project, "run", "merge-config", "--all-files")
     assert done.returncode == 1
-    assert "has been edited since the update; settle the rest by hand" in done.stdout
+    assert "has been edited since the update; resolve the rest by hand" in done.stdout
     assert project.read(MLFLOW_YML) == text
 
 
@@ -151,7 +167,7 @@ def test_merge_shows_no_secret(project: Project, pre_commit: PreCommit) -> None:
     project.replace(MLFLOW_YML, name, name.replace("null", uri))
     project.commit()
     project.update()
-    done = pre_commit(project, "run", "merge-mlflow-config", "--all-files")
+    done = pre_commit(project, "run", "merge-config", "--all-files")
     assert "tracking.run.name is a value that looks like a secret" in done.stdout
     assert "hunter2" not in done.stdout + done.stderr
     assert uri in project.read(MLFLOW_YML)
@@ -160,7 +176,7 @@ def test_merge_shows_no_secret(project: Project, pre_commit: PreCommit) -> None:
 @pytest.mark.parametrize(
     ("file", "state"),
     [
-        ("hook.py", "differs from the template's"),
+        ("errors.py", "differs from the template's"),
         ("hook.py", "is missing"),
         ("mine.py", "has been added"),
     ],
@@ -183,7 +199,7 @@ def test_an_edit_of_the_templates_file_is_told(
 def test_the_schema_is_the_templates_and_line_ends_are_no_edit(
     project: Project, pre_commit: PreCommit
 ) -> None:
-    run = f"{TRACKING}/hook.py"
+    run = f"{TRACKING}/errors.py"
     project.write(run, project.read(run).replace("\n", "\r\n"))
     project.commit()
     assert pre_commit(project, "run", "template-owned-files").returncode == 0
@@ -247,6 +263,195 @@ def test_a_bad_mlflow_yml_is_told(
     assert done.returncode == 1
     assert f"conf/prod/mlflow.yml: {sentence}" in done.stdout
     assert "hunter2" not in done.stdout + done.stderr
+
+
+BAD = {
+    "tracking: {run: {nested: 3}}": (
+        "tracking.run.nested should be true, false, null, or a ${...} resolver."
+    ),
+    "tracking: {disable_tracking: {pipelines: 3}}": (
+        "tracking.disable_tracking.pipelines should be a list, null, or a ${...} "
+        "resolver."
+    ),
+    "tracking: {params: {long_params_strategy: 3}}": (
+        "tracking.params.long_params_strategy should be fail, truncate, tag, null, or "
+        "a ${...} resolver."
+    ),
+    "ui: {port: 99999}": "ui.port should be a whole number from 1 to 65535, null, or a",
+    "ui: {port: '0'}": "ui.port should be a whole number from 1 to 65535, null, or a",
+    "tracking: 3": "tracking should be a mapping, null, or a ${...} resolver.",
+    "1: 2": "the file has no key 1; use server, tracking, ui.",
+    "tracking: {1: 2, 3: 4}": "tracking has no key 1, 3; use disable_tracking,",
+    "a: &a [*a]": "cannot be read: line 1 contains itself.",
+    "ui: {host: '\xe9'}": "cannot be read: it is not in UTF-8.",
+}
+
+
+def test_no_mlflow_yml_ends_in_a_traceback(
+    project: Project, pre_commit: PreCommit
+) -> None:
+    for number, text in enumerate(BAD):
+        file = project.path / f"conf/env{number}/mlflow.yml"
+        file.parent.mkdir()
+        file.write_bytes(text.encode("latin-1"))
+    git(project.path, "add", "--all")
+    done = pre_commit(project, "run", "mlflow-config")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stdout + done.stderr
+    for number, sentence in enumerate(BAD.values()):
+        assert f"conf/env{number}/mlflow.yml: {sentence}" in done.stdout
+
+
+def test_a_missing_schema_is_told_with_a_way_that_destroys_nothing(
+    project: Project, pre_commit: PreCommit
+) -> None:
+    project.remove("conf/mlflow.schema.json")
+    git(project.path, "add", "--all")
+    done = pre_commit(project, "run", "mlflow-config", "--all-files")
+    assert done.returncode == 1
+    assert "conf/mlflow.schema.json: is missing. 'git restore" in done.stdout
+    assert "recopy" not in done.stdout
+
+
+def test_markers_are_found_whatever_git_is_set_to(
+    project: Project, pre_commit: PreCommit
+) -> None:
+    project.write(".gitignore", project.read(".gitignore") + MARKED)
+    project.write("conf/README.md", "||||||| last update\n")
+    project.commit()
+    settings = {"color.ui": "always", "color.grep": "always", "grep.fullName": "true"}
+    for kind in ("extended", "fixed", "perl"):
+        for key, value in {**settings, "grep.patternType": kind}.items():
+            git(project.path, "config", key, value)
+        done = pre_commit(project, "run", "unmerged-files", "--all-files")
+        assert done.returncode == 1
+        named = [line.split(": an update")[0] for line in done.stdout.splitlines()]
+        assert {".gitignore", "conf/README.md"} <= set(named)
+
+
+def test_documentation_that_shows_markers_is_excepted_by_a_line(
+    project: Project, pre_commit: PreCommit
+) -> None:
+    project.write("docs/conflicts.md", MARKED)
+    project.write("docs/others.md", MARKED)
+    attributes = project.path / ".gitattributes"
+    with attributes.open("a") as file:
+        file.write("docs/conflicts.md shows-conflict-markers\n")
+    project.commit()
+    (step,) = [
+        step["run"]
+        for step in project.load(".github/workflows/ci.yml")["jobs"]["test"]["steps"]
+        if "git grep" in step.get("run", "")
+    ]
+    done = pre_commit(project, "run", "unmerged-files", "--all-files")
+    ci = pre_commit.shell(project, step)
+    assert (done.returncode, ci.returncode) == (1, 1)
+    assert "docs/others.md" in done.stdout
+    assert "docs/others.md" in ci.stdout
+    assert "docs/conflicts.md" not in done.stdout + ci.stdout
+    project.remove("docs/others.md")
+    project.commit()
+    done = pre_commit(project, "run", "unmerged-files", "--all-files")
+    ci = pre_commit.shell(project, step)
+    assert (done.returncode, ci.returncode) == (0, 0)
+
+
+def test_the_gitlab_job_stops_at_markers(
+    template: Template, tmp_path: Path, pre_commit: PreCommit
+) -> None:
+    project = Project.copy(template, tmp_path / "project", ci="gitlab")
+    script = project.load(".gitlab-ci.yml")["test"]["script"]
+    assert "pip install" in script[1]
+    lines = "\n".join([script[0], "echo goes on"])  # as its runner puts them together
+    assert "goes on" in pre_commit.shell(project, lines).stdout
+    project.write("pyproject.toml", MARKED)
+    project.commit()
+    done = pre_commit.shell(project, lines)
+    assert done.returncode == 1
+    assert "goes on" not in done.stdout
+
+
+@pytest.fixture
+def monorepo(made: Project, tmp_path: Path) -> Project:
+    """A repository with two projects below its root, and something that is none."""
+    repository = Project(tmp_path / "monorepo")
+    for name in ("cats", "pets/seals"):
+        without_git = shutil.ignore_patterns(".git")
+        shutil.copytree(made.path, repository.path / name, ignore=without_git)
+    shutil.copy(made.path / ".pre-commit-config.yaml", repository.path)
+    repository.write("tools/src/tools/tracking/parcels.py", "x = 1\n")
+    repository.write("tools/.copier-answers.yml", "_commit: v9\n_src_path: other\n")
+    git(repository.path, "init", "-q", "-b", "main")
+    repository.commit()
+    return repository
+
+
+def test_every_project_below_the_root_is_checked(
+    monorepo: Project, pre_commit: PreCommit
+) -> None:
+    hooks = [
+        "mlflow-config",
+        "template-owned-files",
+        "obsolete-files",
+        "unmerged-files",
+    ]
+    for hook in hooks:
+        done = pre_commit(monorepo, "run", hook, "--all-files")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "Skipped" not in done.stdout
+    drift = f"cats/{TRACKING}/template/drift.py"
+    monorepo.replace(
+        drift,
+        "OBSOLETE: Mapping[str, str] = {}",
+        'OBSOLETE: Mapping[str, str] = {"conf/README.md": "the README says it"}',
+    )
+    monorepo.write("cats/conf/prod/mlflow.yml", "ui: {port: high}\n")
+    monorepo.write(f"pets/seals/{TRACKING}/errors.py", "x = 1\n")
+    monorepo.write("pets/seals/pyproject.toml", MARKED)
+    monorepo.commit()
+    said = {hook: pre_commit(monorepo, "run", hook, "--all-files") for hook in hooks}
+    assert all(done.returncode == 1 for done in said.values())
+    assert "\ncats/conf/prod/mlflow.yml: ui.port" in said["mlflow-config"].stdout
+    edited = said["template-owned-files"].stdout
+    assert f"\npets/seals/{TRACKING}/errors.py: differs" in edited
+    assert f"\n{drift}: differs" in edited
+    assert "tools" not in edited
+    assert "\ncats/conf/README.md: the template no" in said["obsolete-files"].stdout
+    assert "pets/seals/conf/README.md" not in said["obsolete-files"].stdout
+    assert "\npets/seals/pyproject.toml: an" in said["unmerged-files"].stdout
+
+
+def test_merge_config_works_in_a_project_below_the_root(
+    monorepo: Project, pre_commit: PreCommit
+) -> None:
+    name = f"cats/{MLFLOW_YML}"
+    monorepo.replace(name, "  host: null\n", "  host: example.com\n")
+    monorepo.commit()
+    Project(monorepo.path / "cats").update()
+    assert monorepo.unmerged == {name}
+    pre_commit(monorepo, "run", "merge-config", "--all-files")
+    assert not monorepo.unmerged
+    assert monorepo.load(name)["ui"]["host"] == "example.com"
+
+
+def test_a_newer_hook_knows_what_an_older_project_still_needs(
+    tmp_path_factory: pytest.TempPathFactory, pre_commit: PreCommit
+) -> None:
+    """The hooks' version moves in a pull request of its own, before the update."""
+    folder = tmp_path_factory.mktemp("newer")
+    template = Template(folder / "template")
+    template.release("v0.1.0")
+    project = Project.copy(template, folder / "project")
+    template.replace(
+        "template/src/{{ python_package }}/tracking/template/drift.py",
+        "OBSOLETE: Mapping[str, str] = {}",
+        'OBSOLETE: Mapping[str, str] = {".github/workflows/ci.yml": "checks.yml does"}',
+    )
+    template.release("v0.2.0")
+    project.replace(".pre-commit-config.yaml", "rev: v0.1.0", "rev: v0.2.0")
+    project.commit()
+    done = pre_commit(project, "run", "obsolete-files")
+    assert done.returncode == 0, done.stdout
 
 
 def test_a_good_mlflow_yml_passes(project: Project, pre_commit: PreCommit) -> None:

@@ -3,7 +3,9 @@
 import pytest
 import yaml
 
-from hooks.merge import merge
+from hooks.merge import Conflict
+from hooks.merge import merge as merge_documents
+from hooks.read_yaml import read_yaml
 
 BASE = """\
 # Head.
@@ -21,6 +23,10 @@ ui:
 
   port: null
 """
+
+
+def merge(base: str, ours: str, theirs: str) -> tuple[str, list[Conflict]]:
+    return merge_documents(*map(read_yaml, (base, ours, theirs)))
 
 
 @pytest.mark.parametrize(

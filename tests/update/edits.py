@@ -10,7 +10,8 @@ from pathlib import Path
 
 import yaml
 
-from hooks.document import Entry, UnreadableError, read
+from hooks.document import Entry, UnreadableError
+from hooks.read_yaml import read_yaml
 from tests.releases import Repository
 
 PACKAGE = "src/penguin_classifier"
@@ -100,7 +101,7 @@ VALUES = {
 def _in_section(text: str, key: str, change: Callable[[dict, str], None]) -> str:
     """Change the entries among which a dotted key stands."""
     try:
-        document = read(text)
+        document = read_yaml(text)
     except UnreadableError:
         return text  # somebody has left conflict markers in it
     *section, name = key.split(".")
@@ -158,6 +159,15 @@ def _reformatted(text: str) -> str:
         return text
 
 
+def _as_uv_writes(text: str) -> str:
+    """Add a requirement as ``uv add`` does, which takes the blank lines of the list."""
+    listed = re.search(r"^dependencies = \[\n(.*?)^\]\n", text, re.M | re.S)
+    if not listed:
+        return text
+    lines = re.sub(r"\n\n+", "\n", listed[1])
+    return text.replace(listed[1], f'{lines}    "altair>=5",\n')
+
+
 MARKERS = "<<<<<<< before updating\n{}\n=======\n>>>>>>> after updating\n"
 
 _changed = [
@@ -179,6 +189,8 @@ _layout = [
     rewrite(
         MLFLOW_YML, "CRLF", lambda t: t.replace("\r\n", "\n").replace("\n", "\r\n")
     ),
+    rewrite("pyproject.toml", "as uv add writes it", _as_uv_writes),
+    rewrite("pyproject.toml", "no blank lines", lambda t: re.sub(r"\n\n+", "\n", t)),
     rewrite(".gitignore", "sorted", lambda t: "\n".join(sorted(t.split("\n"))) + "\n"),
     rewrite(MLFLOW_YML, "markers left", lambda t: t + MARKERS.format("# a: 1")),
     rewrite(".gitignore", "markers left", lambda t: t + MARKERS.format("*.a")),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tracking.template.drift import edited_files
 
 from tests.releases import Project, Template
 
@@ -60,19 +61,30 @@ def test_a_project_that_is_up_to_date_and_then_behind(
 def test_what_an_update_would_meet_is_an_error(
     template: Template, project: Project
 ) -> None:
-    project.replace(f"{TRACKING}/hook.py", "import", "# ours\nimport")
+    project.replace(f"{TRACKING}/errors.py", "from", "# ours\nfrom")
     project.remove("conf/mlflow.schema.json")
     project.write("conf/README.md", "<<<<<<< before updating\n")
     project.commit()
     code, found = drift(project)
     assert code == 1
-    assert found["edited"] == ["conf/mlflow.schema.json", f"{TRACKING}/hook.py"]
+    assert found["edited"] == ["conf/mlflow.schema.json", f"{TRACKING}/errors.py"]
     assert found["unmerged"] == ["conf/README.md"]
     done = kedro(project, "mlflow", "check", "--template")
     assert done.returncode == 1
     assert "template: v0.1.0; that is the newest version." in done.stdout
-    assert f"edited: {TRACKING}/hook.py is the template's; make" in done.stdout
+    assert f"edited: {TRACKING}/errors.py is the template's; make" in done.stdout
     assert "unmerged: conf/README.md waits for a decision" in done.stdout
+
+
+def test_an_installed_package_has_no_conf_beside_it(
+    project: Project, tmp_path: Path
+) -> None:
+    installed = tmp_path / "lib/python3/site-packages/penguin_classifier/tracking"
+    shutil.copytree(project.path / TRACKING, installed)
+    assert edited_files(installed) == []
+    project.remove("conf/mlflow.schema.json")
+    schema = "../../../conf/mlflow.schema.json"
+    assert edited_files(project.path / TRACKING) == [schema]
 
 
 def test_a_template_that_cannot_be_reached_is_a_sentence(

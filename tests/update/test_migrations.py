@@ -110,6 +110,25 @@ def test_an_update_across_the_version_moves_the_key(
         ("a:\n  b: 1\n  c: 2\n", "a.b", "d.e", "a:\n  c: 2\nd:\n  e: 1\n"),
         ("'b': 1 # b\n", "b", "z", "'z': 1 # b\n"),
         ("# nothing\n", "a.b", "a.z", "# nothing\n"),
+        ("a: {b: 1, c: 2}  # x\n", "a.b", "a.z", "a: {z: 1, c: 2}  # x\n"),
+        ("a: {x: {'b': tag}}\n", "a.x.b", "a.x.z", "a: {x: {'z': tag}}\n"),
+        ("{a: {b: 1}}\n", "a.b", "a.z", "{a: {z: 1}}\n"),
+        (
+            "a: {c: 2, b: [1, 2]}\nd:\n  # x\n  e: 1\n",
+            "a.b",
+            "d.z",
+            "a: {c: 2}\nd:\n  # x\n  e: 1\n  z: [1, 2]\n",
+        ),
+        ("a: {b: 1}\n", "a.b", "d.z", "a: {}\nd:\n  z: 1\n"),
+        (
+            "a: {b: 1,\n    c: 2}\nd: {e: 1}\n",
+            "a.b",
+            "d.z",
+            "a: {c: 2}\nd: {e: 1, z: 1}\n",
+        ),
+        ("a:\n  b: 1  # x\n  c: 2\nd: {}\n", "a.b", "d.z", "a:\n  c: 2\nd: {z: 1}\n"),
+        ("a: {b: 1, z: 2}\n", "a.b", "a.z", "a: {z: 1}\n"),
+        ("a: {b: 1}\n", "a.b", "a.y.z", "a: {y: {z: 1}}\n"),
     ],
 )
 def test_renamed(text: str, old: str, new: str, result: str) -> None:
@@ -123,7 +142,31 @@ def test_a_file_that_cannot_be_read_is_named(
     monkeypatch.chdir(tmp_path)
     file = tmp_path / "conf/base/mlflow.yml"
     file.parent.mkdir(parents=True)
-    file.write_text("{a: [1}\n")
-    assert main("a.b", "a.c") == 0
-    assert "conf/base/mlflow.yml: a.b is called a.c now" in capsys.readouterr().err
-    assert file.read_text() == "{a: [1}\n"
+    for text in (b"{a: [1}\n", b"a: {b: '\xe9'}\n", b"a: &a\n  b: *a\n"):
+        file.write_bytes(text)
+        assert main("a.b", "a.c") == 0
+        assert "conf/base/mlflow.yml: a.b is called a.c now" in capsys.readouterr().err
+        assert file.read_bytes() == text
+
+
+def test_flow_style_is_understood_and_what_git_does_not_keep_has_a_copy(
+    releases: Template, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    project = Project.copy(releases, tmp_path / "project", version="v0.2.0")
+    flow = "# Ours.\r\ntracking: {params: {long_params_strategy: tag}}\r\n"
+    moved = flow.replace("long_params_strategy", "too_long")
+    project.write("conf/prod/mlflow.yml", flow)
+    project.commit()
+    project.write("conf/local/mlflow.yml", flow)
+    project.write("conf/local/mlflow.yml.orig", "mine\n")
+    assert project.changed == set(), "git ignores conf/local"
+    project.update(unsafe=True)
+    found = {name: text.decode() for name, text in project.files().items()}
+    assert found["conf/prod/mlflow.yml"] == moved
+    assert found["conf/local/mlflow.yml"] == moved
+    assert found["conf/local/mlflow.yml.orig"] == "mine\n"
+    assert found["conf/local/mlflow.yml.orig1"] == flow
+    assert not (project.path / "conf/prod/mlflow.yml.orig").exists()
+    assert (
+        "what it was before is in conf/local/mlflow.yml.orig1" in capfd.readouterr().err
+    )

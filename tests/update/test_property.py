@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from kedro.config import OmegaConfigLoader
 from pathspec import PathSpec
 
-from hooks.merge_mlflow_config import main as merge_mlflow_config
+from hooks.merge_config import main as merge_config
 from hooks.migrations.rename_key import renamed
 from tests.releases import Project, Template, git
 from tests.render.test_ownership import CLASSES
@@ -230,7 +230,7 @@ def _settle(project: Project) -> None:
     working = Path.cwd()
     os.chdir(project.path)
     try:
-        merge_mlflow_config([])
+        merge_config([])
     finally:
         os.chdir(working)
 
@@ -244,20 +244,24 @@ def _keeps_every_key(
 ) -> None:
     """Compare every key of every mlflow.yml with the three sides."""
     for name, ours in before.items():
-        if not re.fullmatch(r"conf/\w+/mlflow\.yml", name) or name in SECRETS:
+        toml = name == "pyproject.toml"
+        if not (toml or re.fullmatch(r"conf/\w+/mlflow\.yml", name)) or name in SECRETS:
             continue
         if b"<<<<<<<" in ours:
             continue
         sides = [side.decode() for side in (old.get(name, b""), ours)]
-        if renames:
+        if renames and not toml:
             sides = [renamed(side, OLD, NEW) for side in sides]
         sides.append(fresh.get(name, b"").decode())
-        _keeps_keys(name, project.read(name), *map(_leaves_of, sides))
+        text = project.read(name)
+        sides += [_side(text, "ours"), _side(text, "theirs")]
+        leaves_of = _leaves_of_toml if toml else _leaves_of
+        _keeps_keys(name, *map(leaves_of, sides))
 
 
-def _keeps_keys(name: str, text: str, base: dict, ours: dict, theirs: dict) -> None:
-    mine = _leaves_of(_side(text, "ours"))
-    yours = _leaves_of(_side(text, "theirs"))
+def _keeps_keys(
+    name: str, base: dict, ours: dict, theirs: dict, mine: dict, yours: dict
+) -> None:
     for side in (base, ours, theirs, mine, yours):
         for section in {k.rpartition(".")[0] for k in {*base, *ours, *theirs}}:
             if side.get(section, MISSING) is None:
@@ -289,6 +293,18 @@ def _below_a_removed_section(key: str, base: dict, ours: dict, theirs: dict) -> 
 
 def _leaves_of(text: str) -> dict[str, Any]:
     return dict(_leaves(yaml.safe_load(text) or {}, ""))
+
+
+def _leaves_of_toml(text: str) -> dict[str, Any]:
+    """Take a list of requirements as a mapping by distribution."""
+    content = tomllib.loads(text)
+    project = content["project"]
+    extras = project["optional-dependencies"]
+    for holder, key in ((project, "dependencies"), *((extras, key) for key in extras)):
+        named = {re.split(r"[^\w-]", item)[0]: item for item in holder[key]}
+        assert len(named) == len(holder[key])
+        holder[key] = named
+    return dict(_leaves(content, ""))
 
 
 def _leaves(content: Any, path: str) -> Iterator[tuple[str, Any]]:
@@ -354,7 +370,7 @@ def _loads(project: Project, edits: list[Edit]) -> None:
     sys.modules["of_a_project"] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(sys.modules["of_a_project"])
     try:
-        config = importlib.import_module("of_a_project.config")
+        config = importlib.import_module("of_a_project.config.loading")
         for env in ("local", "staging", "prod"):
             loader = OmegaConfigLoader(
                 str(project.path / "conf"),

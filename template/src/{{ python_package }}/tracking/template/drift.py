@@ -20,6 +20,9 @@ OBSOLETE: Mapping[str, str] = {}
 copier would delete such a file with all edits to it, so ``_exclude`` of ``copier.yml``
 names it as well and the project is told."""
 
+SHOWS_MARKERS = "shows-conflict-markers"
+"""The attribute in ``.gitattributes`` of a file that documents conflict markers."""
+
 _ALIASES = {"gh:": "https://github.com/", "gl:": "https://gitlab.com/"}
 
 
@@ -63,7 +66,9 @@ def drift(root: Path) -> Drift:
         unmerged = unmerged_files(root)
     except OSError:
         unmerged = []  # without git there is nothing to merge
-    return Drift(version, newest, edited, obsolete_files(root), unmerged, message)
+    return Drift(
+        version, newest, edited, obsolete_files(root, OBSOLETE), unmerged, message
+    )
 
 
 def _newest(version: str, address: str, root: Path) -> tuple[str, str]:
@@ -109,35 +114,70 @@ def edited_files(folder: Path) -> list[str]:
 
     Returns:
         Paths from ``folder``; all of the package when its list of checksums is missing.
+        A file outside of the package counts where its folder is there: an installed
+        package has no ``conf/`` beside it.
     """
     listed = folder / MANIFEST
     lines = listed.read_text("utf-8").splitlines() if listed.is_file() else []
     known = {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
+    known = {
+        name: digest
+        for name, digest in known.items()
+        if not name.startswith("../") or (folder / name).parent.is_dir()
+    }
     found = {p.relative_to(folder).as_posix() for p in folder.rglob("*.py")}
     return sorted(
         name for name in found | set(known) if known.get(name) != _digest(folder / name)
     )
 
 
-def obsolete_files(root: Path) -> dict[str, str]:
-    """Give what older versions have left in a project, and what replaces it."""
+def tracking_packages(root: Path) -> list[Path]:
+    """Return the tracking packages of a project, by what is there, not by its answers."""
+    return sorted(
+        folder
+        for folder in root.glob("src/*/tracking")
+        if (folder / MANIFEST).is_file() or (folder / "template/drift.py").is_file()
+    )
+
+
+def obsolete_files(root: Path, obsolete: Mapping[str, str]) -> dict[str, str]:
+    """Return what older versions have left in a project, and what replaces it.
+
+    Args:
+        root: the project's root.
+        obsolete: the list of the project's own version.
+    """
     return {
         path.relative_to(root).as_posix(): instead
-        for pattern, instead in OBSOLETE.items()
+        for pattern, instead in obsolete.items()
         for path in sorted(root.glob(pattern))
     }
 
 
 def unmerged_files(root: Path) -> list[str]:
-    """Give the files of a project in which an update waits for a decision.
+    """Return the files of a project in which an update waits for a decision.
 
     They are unmerged in git's index, hold conflict markers, or are hunks that could not
-    be applied (``*.rej``). copier leaves no merge under way, so none is asked for.
+    be applied (``*.rej``). copier leaves no merge under way, so none is asked for. A file
+    that shows markers on purpose has the attribute ``shows-conflict-markers``.
     """
-    markers = ["-I", "-l", "-z", "-e", "^<<<<<<< ", "-e", "^>>>>>>> "]
+    # All that a user's settings of git could change is said here.
+    markers = [
+        "-c",
+        "grep.fullName=false",
+        "grep",
+        "--no-color",
+        "-G",
+        "-I",
+        "-l",
+        "-z",
+    ]
+    for marker in ("<<<<<<< ", "||||||| ", ">>>>>>> "):
+        markers += ["-e", f"^{marker}"]
+    markers += ["--", f":(exclude,attr:{SHOWS_MARKERS})"]
     rejected = ["-z", "--cached", "--others", "--exclude-standard", "--", "*.rej"]
     names = {entry.split("\t", 1)[1] for entry in _git(root, "ls-files", "-u", "-z")}
-    names.update(_git(root, "grep", *markers))
+    names.update(_git(root, *markers))
     names.update(_git(root, "ls-files", *rejected))
     return sorted(names)
 
@@ -197,5 +237,5 @@ def _git(root: Path, *words: str) -> Iterator[str]:
         command, cwd=root, capture_output=True, text=True, check=False
     )
     if done.returncode > 1:  # 1: git grep has found nothing
-        raise OSError(f"git {words[0]}: {done.stderr.strip()}")
+        raise OSError(f"git {' '.join(words)}: {done.stderr.strip()}")
     yield from filter(None, done.stdout.split("\0"))

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from hooks.document import UnreadableError, read
+from hooks.document import UnreadableError
+from hooks.read_yaml import read_yaml
 
 TEXTS = {
     "sequence at the key's column": "a:\n- 1\n- x: 2\n\n  # in\n  # out\nb: 1\n",
@@ -23,14 +24,14 @@ TEXTS = {
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 def test_a_text_is_its_entries(text: str) -> None:
-    assert str(read(text)) == text
+    assert str(read_yaml(text)) == text
 
 
 def test_mlflow_yml_is_its_entries(default_project: Path) -> None:
     for file in default_project.glob("conf/*/mlflow.yml"):
         text = file.read_text("utf-8")
-        assert str(read(text)) == text
-    base = read((default_project / "conf/base/mlflow.yml").read_text("utf-8"))
+        assert str(read_yaml(text)) == text
+    base = read_yaml((default_project / "conf/base/mlflow.yml").read_text("utf-8"))
     name = base.entries["tracking"].entries["run"].entries["name"]
     assert name.lead == (
         "\n    # Its name. Null: the names of the pipelines. A run with an id keeps its"
@@ -54,4 +55,4 @@ def test_mlflow_yml_is_its_entries(default_project: Path) -> None:
 )
 def test_what_cannot_be_cut_is_refused(text: str, reason: str) -> None:
     with pytest.raises(UnreadableError, match=reason):
-        read(text)
+        read_yaml(text)
