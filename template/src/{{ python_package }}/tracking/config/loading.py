@@ -23,7 +23,9 @@ PATTERNS = ["mlflow*", "mlflow*/**", "**/mlflow*"]
 _FOR_MLFLOW = re.compile(
     r"mlflow_\w+|run_(id|name)|experiment(_id|_name)?|tracking_uri"
 )
-_IS_READ = r"\$\{{runtime_params:\s*{name}\b|^['\"]?{name}['\"]?\s*:"
+_IS_READ = (
+    r"\$\{runtime_params:\s*%s\b|^['\"]?%s['\"]?\s*:"  # a resolver or a parameter
+)
 
 _PROBLEMS = {  # by the beginning of pydantic's name for an error
     "bool": "should be true or false",
@@ -132,7 +134,7 @@ def unread_params(context: KedroContext) -> list[str]:
         name
         for name in wanted
         if f"params:{name}" not in inputs
-        and not any(re.search(_IS_READ.format(name=name), text, re.M) for text in texts)
+        and not any(re.search(_IS_READ % (name, name), text, re.M) for text in texts)
     ]
 
 
@@ -150,7 +152,7 @@ def _unresolved(error: Any, config_loader: AbstractConfigLoader) -> str:
     found_at = key_location(str(error.full_key), config_loader)
     problem = str(error).splitlines()[0].rstrip(".")
     if bare := re.search(r"Interpolation key '([\w.]+)' not found", problem):
-        hint = f". A resolver ends in a colon: ${{{bare[1]}:}}"
+        hint = ". A resolver ends in a colon: ${" + bare[1] + ":}"
     elif unknown := re.search(r"interpolation type ([\w.]+)", problem):
         hint = did_you_mean(unknown[1], RESOLVERS)
     else:
