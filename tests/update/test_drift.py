@@ -1,17 +1,19 @@
 """A project says how far it is from its template."""
 
 import json
+import re
 import shutil
 import socket
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tracking.template.drift import edited_files
 
-from tests.releases import Project, Template
+from tests.releases import Project, Template, git
 
 TRACKING = "src/penguin_classifier/tracking"
 
@@ -48,6 +50,7 @@ def test_a_project_that_is_up_to_date_and_then_behind(
         "edited": [],
         "obsolete": {},
         "unmerged": [],
+        "mismatch": "",
         "message": "that is the newest version",
     }
     template.release("v0.2.0")
@@ -56,6 +59,75 @@ def test_a_project_that_is_up_to_date_and_then_behind(
     assert code == 0, "to be behind is no error"
     assert found["newest"] == "v0.10.0"
     assert found["message"] == "v0.10.0 is out; 'copier update' brings it"
+
+
+def rename_package(project: Project) -> None:
+    """Rename it as a developer does, everywhere but in copier's answers."""
+    git(project.path, "mv", "src/penguin_classifier", "src/seals")
+    for name in ("pyproject.toml", "src/seals/settings.py", "src/seals/__main__.py"):
+        text = project.read(name)
+        project.write(name, text.replace("penguin_classifier", "seals"))
+    project.commit()
+
+
+def release_a_fix(template: Template) -> None:
+    errors = "template/src/{{ python_package }}/tracking/errors.py"
+    template.replace(errors, "from", "# Fixed.\nfrom")
+    text = template.read(
+        "template/src/{{ python_package }}/tracking/template/files.sha256"
+    )
+    digest = sha256((template.path / errors).read_bytes()).hexdigest()
+    text = re.sub(r"^\w+(?=  errors\.py$)", digest, text, flags=re.M)
+    template.write(
+        "template/src/{{ python_package }}/tracking/template/files.sha256", text
+    )
+    template.release("v0.2.0")
+
+
+def test_a_renamed_package_is_found_and_the_way_out_works(
+    template: Template, project: Project
+) -> None:
+    rename_package(project)
+    code, found = drift(project)
+    assert code == 1
+    assert found["mismatch"] == found["message"]
+    assert found["mismatch"] == (
+        "the package is src/seals, and .copier-answers.yml calls it penguin_classifier, "
+        "so an update would not reach it. Write 'python_package: seals' there and commit "
+        "it before the next update"
+    )
+    release_a_fix(template)
+    project.update()
+    assert not project.unmerged
+    assert "# Fixed." not in project.read("src/seals/tracking/errors.py")
+    project.commit()
+    answers = ".copier-answers.yml"
+    project.replace(
+        answers, "python_package: penguin_classifier", "python_package: seals"
+    )
+    code, found = drift(project)
+    assert code == 1
+    assert found["mismatch"] == (
+        "src/seals/tracking is v0.1.0, and .copier-answers.yml says v0.2.0, so what lies "
+        "between them is missing. Write '_commit: v0.1.0' there, commit it and update"
+    )
+    project.replace(answers, "_commit: v0.2.0", "_commit: v0.1.0")
+    shutil.rmtree(project.path / "src/penguin_classifier", ignore_errors=True)
+    project.commit()
+    project.update()
+    assert not project.unmerged
+    assert "# Fixed." in project.read("src/seals/tracking/errors.py")
+    code, found = drift(project)
+    assert (code, found["mismatch"], found["edited"]) == (0, "", [])
+
+
+def test_an_edited_version_is_found(template: Template, project: Project) -> None:
+    release_a_fix(template)
+    project.replace(".copier-answers.yml", "_commit: v0.1.0", "_commit: v0.2.0")
+    project.commit()
+    done = kedro(project, "mlflow", "check", "--template")
+    assert done.returncode == 1
+    assert f"template: v0.2.0; {TRACKING} is v0.1.0, and .copier" in done.stdout
 
 
 def test_what_an_update_would_meet_is_an_error(

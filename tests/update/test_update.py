@@ -87,7 +87,12 @@ def test_what_the_project_has_deleted_or_renamed_stays_so(
     template.release("v0.2.0")
     project.update()
     assert set(project.files()) == before
-    assert project.changed == {".copier-answers.yml", ".pre-commit-config.yaml"}
+    version = f"{PACKAGE}/tracking/template/version.txt"
+    assert project.changed == {
+        ".copier-answers.yml",
+        ".pre-commit-config.yaml",
+        version,
+    }
 
 
 def test_secrets_and_other_ignored_files_stay_as_they_are(

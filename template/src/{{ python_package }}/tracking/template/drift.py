@@ -13,6 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 
 MANIFEST = "template/files.sha256"  # relative to the tracking package
+VERSION = "template/version.txt"  # the version that the checksums belong to
 
 OBSOLETE: Mapping[str, str] = {}
 """Paths, with wildcards, that older versions rendered, and what replaces each.
@@ -36,6 +37,8 @@ class Drift:
         edited: the template's files that differ, as paths from the project's root.
         obsolete: files of older versions, and what replaces each.
         unmerged: files with unresolved conflicts of an update.
+        mismatch: where the answers and the tracking package contradict each other, and
+            the way out; empty when they agree.
         message: what to do about the version.
     """
 
@@ -44,12 +47,13 @@ class Drift:
     edited: list[str]
     obsolete: dict[str, str]
     unmerged: list[str]
+    mismatch: str
     message: str
 
     @property
     def ok(self) -> bool:
         """Whether nothing hinders an update; an old version does not."""
-        return not (self.edited or self.obsolete or self.unmerged)
+        return not (self.edited or self.obsolete or self.unmerged or self.mismatch)
 
 
 def drift(root: Path) -> Drift:
@@ -66,8 +70,40 @@ def drift(root: Path) -> Drift:
         unmerged = unmerged_files(root)
     except OSError:
         unmerged = []  # without git there is nothing to merge
+    mismatch = _mismatch(folder, followed)
     return Drift(
-        version, newest, edited, obsolete_files(root, OBSOLETE), unmerged, message
+        version=version,
+        newest=newest,
+        edited=edited,
+        obsolete=obsolete_files(root, OBSOLETE),
+        unmerged=unmerged,
+        mismatch=mismatch,
+        message=mismatch or message,
+    )
+
+
+def _mismatch(folder: Path, followed: Mapping[str, str]) -> str:
+    """Compare the tracking package with what the next update takes it for.
+
+    copier compares with the version in its answers, below the package in its answers. It
+    looks at neither, so an update could be clean and leave the package as it is.
+    """
+    package, named = folder.parent.name, followed.get("python_package", "")
+    if named and named != package:
+        return (
+            f"the package is src/{package}, and .copier-answers.yml calls it {named}, so "
+            f"an update would not reach it. Write 'python_package: {package}' there and "
+            "commit it before the next update"
+        )
+    file = folder / VERSION
+    there = file.read_text("utf-8").strip() if file.is_file() else ""
+    version = followed.get("_commit", "")
+    if there == version or not (there and version) or "\n" in there:
+        return ""  # lines: conflict markers, which are a finding of their own
+    return (
+        f"src/{package}/tracking is {there}, and .copier-answers.yml says {version}, so "
+        f"what lies between them is missing. Write '_commit: {there}' there, commit it "
+        "and update"
     )
 
 
@@ -184,12 +220,12 @@ def unmerged_files(root: Path) -> list[str]:
 
 
 def answers(root: Path) -> dict[str, str]:
-    """Return the template's address and version from ``.copier-answers.yml``."""
+    """Return the template's address and version, and the package, from the answers."""
     file = root / ".copier-answers.yml"
     if not file.is_file():
         return {}
     found = re.findall(
-        r"^(_commit|_src_path): *(.+?) *$", file.read_text("utf-8"), re.M
+        r"^(_commit|_src_path|python_package): *(.+?) *$", file.read_text("utf-8"), re.M
     )
     return {name: value.strip("'\"") for name, value in found}
 
