@@ -57,7 +57,7 @@ def _table(name: str, kind: type, lines: list[str]) -> Iterator[str]:
 
 
 def _type(annotation: object) -> str:
-    """Give a type without the modules that its parts are from."""
+    """Return a type without the modules that its parts are from."""
     return re.sub(r"(?:\w+\.)+(?=\w)", "", inspect.formatannotation(annotation))
 
 

@@ -10,5 +10,5 @@ import sys
 
 
 def say(sentence: str) -> None:
-    """Tell whoever commits or updates."""
+    """Print a sentence to whoever commits or updates."""
     print(sentence, file=sys.stderr)  # noqa: T201

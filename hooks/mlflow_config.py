@@ -150,7 +150,7 @@ def _maximum(
 
 
 def _number(value: object) -> float | None:
-    """Take a text of digits for a number, as a run does."""
+    """Accept a text of digits as a number, as a run does."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     if isinstance(value, str):
@@ -159,7 +159,7 @@ def _number(value: object) -> float | None:
 
 
 def _lenient() -> TypeChecker:
-    """Take a number for a text, and a text of digits for a number, as a run does."""
+    """Accept a number as a text, and a text of digits as a number, as a run does."""
 
     def text(_: TypeChecker, value: object) -> bool:
         return isinstance(value, str | int | float) and not isinstance(value, bool)

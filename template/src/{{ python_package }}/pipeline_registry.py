@@ -5,7 +5,7 @@ from kedro.pipeline import Pipeline
 
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """Give every pipeline under ``pipelines/`` by its name, and all as the default."""
+    """Return every pipeline under ``pipelines/`` by its name, and all as the default."""
     pipelines = find_pipelines(raise_errors=True)
     pipelines["__default__"] = sum(pipelines.values(), Pipeline([]))
     return pipelines

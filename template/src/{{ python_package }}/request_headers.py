@@ -41,7 +41,7 @@ class CustomRequestHeaderProvider(RequestHeaderProvider):
         return True
 
     def request_headers(self) -> dict[str, str]:
-        """Give the headers of one request. Fetch or renew a token here.
+        """Return the headers of one request. Fetch or renew a token here.
 
         Raises:
             ValueError: there is no token; the run stops and shows this message.

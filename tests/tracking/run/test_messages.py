@@ -55,7 +55,7 @@ def test_run_of_somebody_else_and_one_that_goes_on_are_told_apart(
     with mlflow.start_run(run_name="theirs", experiment_id="0") as run:
         project.run(ONE)
     assert said(caplog) == [
-        "MLflow run 'theirs' is under way already and takes this one in"
+        "MLflow run 'theirs' is active already; this run logs to it"
     ]
     caplog.clear()
     project.mlflow_yml(f"tracking: {{run: {{id: {run.info.run_id}}}}}")

@@ -207,7 +207,7 @@ def test_local_store_asks_for_no_login(context: Any) -> None:
 def test_request_without_its_header_is_never_sent(context: Any, host: Host) -> None:
     server = reach(context, host.uri, "Failing")
     with pytest.raises(
-        TrackingError, match="Failing gives no headers: RuntimeError: no l"
+        TrackingError, match="Failing returns no headers: RuntimeError: no l"
     ):
         host.asked_by_mlflow()
     assert host.listener.heard == []

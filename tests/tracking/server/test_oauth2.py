@@ -224,9 +224,9 @@ def test_missing_secret_says_where_it_belongs(
             "says 'who\\?'",
         ),
         (400, {"error": "invalid_scope"}, "says 'invalid_scope'. Check"),
-        (200, {"access_token": None}, "gives no token there"),
-        (404, {}, "gives no token there"),
-        (307, {}, "gives no token there"),
+        (200, {"access_token": None}, "returns no token there"),
+        (404, {}, "returns no token there"),
+        (307, {}, "returns no token there"),
     ],
 )
 def test_refused_login_is_a_sentence_without_the_secret(

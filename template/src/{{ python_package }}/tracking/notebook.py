@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from .run.kedro_run import fail_left_runs
 from .server.process_environment import (
     loaded_mlflow,
-    register_session,
-    unregister_session,
+    register_standing,
+    unregister_standing,
 )
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Notebook:
         self._server: Connection | None = None
         self._runs = 0
         self._lock = threading.RLock()
-        self._import = _Import("mlflow", before=self.lend, after=self.log_in)
+        self._import = _Import("mlflow", before=self.export, after=self.log_in)
 
     def is_connected_to(self, context: "KedroContext") -> bool:
         """Whether the notebook is connected to the server that a context names."""
@@ -63,10 +63,10 @@ class Notebook:
             TrackingError: ``mlflow.yml`` or ``credentials.yml`` has an error.
         """
         if "mlflow" in sys.modules:
-            self.lend()
+            self.export()
             self.log_in()
 
-    def lend(self) -> None:
+    def export(self) -> None:
         """Set the environment variables of the server, credentials included.
 
         Raises:
@@ -163,13 +163,13 @@ class Notebook:
         earlier: Notebook | None = getattr(shell, _ATTRIBUTE, None)
         if earlier:
             if mlflow:
-                self.lend()
+                self.export()
                 self.end()
             earlier.close(shell, successor=self)
         elif _belongs_to_others():
             return
         setattr(shell, _ATTRIBUTE, self)
-        register_session(self)
+        register_standing(self)
         shell.events.register("post_run_cell", self._after_cell)
         sys.meta_path.insert(0, self._import)
         self.begin()
@@ -185,7 +185,7 @@ class Notebook:
                 mlflow.end_run()
         shell.events.unregister("post_run_cell", self._after_cell)
         sys.meta_path.remove(self._import)
-        unregister_session(self)
+        unregister_standing(self)
         self.end()
 
     def _after_cell(self, _: object) -> None:

@@ -6,7 +6,7 @@ from .nodes import clean, evaluate, split, train
 
 
 def create_pipeline(**_: object) -> Pipeline:
-    """Give the pipeline from the raw table to a judged model."""
+    """Return the pipeline from the raw table to a judged model."""
     return Pipeline(
         [
             node(clean, "penguins", "clean_penguins", name="clean"),

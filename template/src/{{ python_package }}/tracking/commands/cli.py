@@ -56,7 +56,7 @@ def init(metadata: ProjectMetadata, env: str | None, force: bool) -> None:
     folder = _conf_source(metadata) / env
     file = folder / "mlflow.yml"
     if file.exists() and not force:
-        raise TrackingError(f"{file} is there already; --force writes over it.")
+        raise TrackingError(f"{file} exists already; --force overwrites it.")
     folder.mkdir(parents=True, exist_ok=True)
     text = documented_yaml() if env == "base" else environment_yaml(env)
     file.write_text(text, encoding="utf-8")

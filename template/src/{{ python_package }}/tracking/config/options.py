@@ -98,9 +98,9 @@ class DisableTrackingOptions(_Section):
     A run of several pipelines is tracked unless all of them are listed."""
 
     disable_autologging: bool = True
-    """Whether MLflow's autologging is turned off during a run.
+    """Whether autologging that is on before a run is turned off during the run.
 
-    False: it stays as your code has set it."""
+    What a node turns on itself always works. False: all of it stays on."""
 
 
 class CreateExperimentOptions(_Section):

@@ -37,7 +37,8 @@ def pop(run: "Run", keep: bool = False) -> None:
 
     Args:
         run: the run.
-        keep: whether it stays there, since it was there before ``push``.
+        keep: whether it stays there, since it was there before ``push``; only the
+            refusal of nested runs is then undone.
     """
     stack = list(_stack().get())
     if not keep and _holds(stack, run):

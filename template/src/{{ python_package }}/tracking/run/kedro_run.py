@@ -39,7 +39,12 @@ class KedroRun(Protocol):
         """Close it as FINISHED, FAILED or KILLED; idempotent."""
 
     def fail(self, error: Exception | None = None) -> None:
-        """Close it as FAILED; an error while closing is only logged; idempotent."""
+        """Close it as FAILED; an error while closing is only logged; idempotent.
+
+        Raises:
+            TrackingError: the error is a failed login, in the words of the library that
+                wrapped it.
+        """
 
 
 _open: list[KedroRun] = []

@@ -31,13 +31,13 @@ def say_started(
             in any.
         connection: its server.
     """
-    which = f"in the experiment '{experiment}'" if experiment else "goes on"
+    which = f"in the experiment '{experiment}'" if experiment else "continues"
     _say(f"MLflow run '{_name(run)}' {which} at {connection.display_uri}")
 
 
 def say_joined(run: "RunInfo") -> None:
     """Log that a run is used which other code has started."""
-    _say(f"MLflow run '{_name(run)}' is under way already and takes this one in")
+    _say(f"MLflow run '{_name(run)}' is active already; this run logs to it")
 
 
 def say_ended(

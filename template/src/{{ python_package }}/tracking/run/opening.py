@@ -41,7 +41,7 @@ def joined_run(params: Params) -> "tuple[Run, str] | None":
 
     tracking_uri = get_tracking_uri()
     run = MlflowClient(tracking_uri).get_run(run_id)
-    _refuse_changes(run, params)
+    _refuse_changes(run, params, "run in a process of its own")
     return run, tracking_uri
 
 
@@ -61,7 +61,7 @@ def continued_run(
 
     try:
         run = client.get_run(run_id)
-        _refuse_changes(run, params)
+        _refuse_changes(run, params, "let tracking.run.id be null for a new run")
         client.update_run(run_id, status="RUNNING")
         return run
     except MlflowException as error:
@@ -126,7 +126,7 @@ def _end_unanswered(client: "MlflowClient", experiment: str, opening: str) -> No
             client.set_terminated(run.info.run_id, "FAILED")
 
 
-def _refuse_changes(run: "Run", params: Params) -> None:
+def _refuse_changes(run: "Run", params: Params, way_out: str) -> None:
     """Refuse changed parameters before the run's status changes; MLflow would later."""
     known = run.data.params
     for name, value in params.params.items():
@@ -134,5 +134,5 @@ def _refuse_changes(run: "Run", params: Params) -> None:
             raise TrackingError(
                 f"The run {run.info.run_id} has the parameter '{name}' already, as "
                 f"'{known[name]}'; it cannot become '{value}'. Use the same value, or "
-                "let tracking.run.id be null for a new run."
+                f"{way_out}."
             )

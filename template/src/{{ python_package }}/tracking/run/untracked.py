@@ -20,9 +20,9 @@ from ..server.connection import Connection, fluent_uri
 from ..server.local_store import open_local_store
 from ..server.process_environment import (
     EnvironmentOverride,
-    has_session_for,
+    has_standing_for,
     loaded_mlflow,
-    sessions_suspended,
+    standing_suspended,
 )
 from .handle import this_process
 from .kedro_run import forget
@@ -67,7 +67,7 @@ class UntrackedRun:
                     "MLFLOW_ALLOW_FILE_STORE": "true",
                     "MLFLOW_EXPERIMENT_ID": "0",
                 }
-                resources.enter_context(sessions_suspended())
+                resources.enter_context(standing_suspended())
                 resources.enter_context(EnvironmentOverride(self._variables))
                 resources.enter_context(fluent_uri(uri))
             self._resources = resources.pop_all()
@@ -109,7 +109,7 @@ def server_to_read(context: KedroContext) -> Iterator[None]:
     Raises:
         TrackingError: ``mlflow.yml`` or ``credentials.yml`` has an error.
     """
-    if _is_connected() or has_session_for(context):
+    if _is_connected() or has_standing_for(context):
         yield
         return
     with Connection(mlflow_config(context).server, context) as connection:

@@ -26,6 +26,7 @@ from requests.auth import AuthBase
 from ..config.loading import key_location
 from ..config.options import RequestHeaderProviderOptions
 from ..errors import TrackingError, did_you_mean
+from .availability import PORTS
 
 _NAME = "kedro"
 _Origin = tuple[str, str | None, int | None]
@@ -153,7 +154,7 @@ class Login(RequestAuthProvider):
             raise
         except Exception as error:
             raise TrackingError(
-                f"{self._key}: {kind} gives no headers: {type(error).__name__}: {error}"
+                f"{self._key}: {kind} returns no headers: {type(error).__name__}: {error}"
             ) from error
         for name, value in headers.items():
             if not _is_one_line(value):
@@ -240,10 +241,7 @@ def _is_one_line(value: Any) -> bool:
 
 def _origin(uri: str) -> _Origin:
     parts = urlsplit(uri)
-    return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)
-
-
-_PORTS = {"http": 80, "https": 443}
+    return parts.scheme, parts.hostname, parts.port or PORTS.get(parts.scheme)
 
 
 def _registry() -> list[Any]:

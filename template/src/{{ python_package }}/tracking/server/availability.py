@@ -17,7 +17,7 @@ BRIEFLY = 5  # seconds for a last request
 _AT_START = 60  # seconds for an answer, before anything has been computed
 _SLOW_AFTER = 8  # seconds until the user knows that the server is slow
 
-_PORTS = {
+PORTS = {
     "http": 80,
     "https": 443,
     "postgresql": 5432,
@@ -92,7 +92,7 @@ class Availability:
             TrackingError: nothing listens at the address.
         """
         parts = urlsplit(self._uri)
-        port = _PORTS.get(parts.scheme.partition("+")[0])
+        port = PORTS.get(parts.scheme.partition("+")[0])
         if not (port and parts.hostname) or _has_proxy():
             return
         address = (parts.hostname, parts.port or port)

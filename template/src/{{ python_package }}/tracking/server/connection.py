@@ -17,7 +17,7 @@ from .credentials import credential_variables
 from .process_environment import (
     EnvironmentOverride,
     loaded_mlflow,
-    sessions_suspended,
+    standing_suspended,
 )
 from .workspace import (
     active_workspace,
@@ -73,7 +73,7 @@ class Connection:
                 another run in this process is connected to another server.
         """
         try:
-            self._stack.enter_context(sessions_suspended())
+            self._stack.enter_context(standing_suspended())
             self.export(claimed=True)
             self._stack.enter_context(fluent_uri(self.uri))
             self.log_in()

@@ -204,4 +204,4 @@ def _reason(error: Exception) -> str:
     silent = (exceptions.ConnectionError, exceptions.Timeout)
     if isinstance(error, silent):
         return f"it does not answer. Check the address in {_KEY}, and the network."
-    return f"it gives no token there. Check the address in {_KEY}."
+    return f"it returns no token there. Check the address in {_KEY}."

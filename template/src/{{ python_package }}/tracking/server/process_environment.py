@@ -89,7 +89,7 @@ class EnvironmentOverride:
                 )
 
 
-class Session(Protocol):
+class StandingConnection(Protocol):
     """What connects this process to a server between runs, such as a notebook."""
 
     def suspended(self) -> AbstractContextManager[None]:
@@ -99,31 +99,31 @@ class Session(Protocol):
         """Whether it is connected to the server that a context names."""
 
 
-_sessions: list[Session] = []
+_standing: list[StandingConnection] = []
 
 
-def register_session(session: Session) -> None:
+def register_standing(standing: StandingConnection) -> None:
     """Register a session, which is suspended while a run is open."""
-    _sessions.append(session)
+    _standing.append(standing)
 
 
-def unregister_session(session: Session) -> None:
-    """Undo ``register_session``."""
-    _sessions.remove(session)
+def unregister_standing(standing: StandingConnection) -> None:
+    """Undo ``register_standing``."""
+    _standing.remove(standing)
 
 
 @contextmanager
-def sessions_suspended() -> Iterator[None]:
+def standing_suspended() -> Iterator[None]:
     """Disconnect all sessions, so that a run starts as it does on the command line."""
     with ExitStack() as stack:
-        for session in list(_sessions):
-            stack.enter_context(session.suspended())
+        for standing in list(_standing):
+            stack.enter_context(standing.suspended())
         yield
 
 
-def has_session_for(context: KedroContext) -> bool:
+def has_standing_for(context: KedroContext) -> bool:
     """Whether a session is connected to the server that a context names."""
-    return any(session.is_connected_to(context) for session in _sessions)
+    return any(standing.is_connected_to(context) for standing in _standing)
 
 
 def loaded_mlflow() -> Any | None:
