@@ -1,1 +1,1 @@
-"""What make calls."""
+"""Scripts that the Makefile calls."""

@@ -1,4 +1,4 @@
-"""``make demo``: a project is born, installed, run and tracked; then the run is shown."""
+"""``make demo``: create a project, install it, run it, and show the tracked run."""
 
 import os
 import shutil

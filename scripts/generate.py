@@ -1,4 +1,4 @@
-"""Write what is generated: mlflow.yml and its schema, pages of the docs, checksums."""
+"""Write generated files: mlflow.yml and its schema, pages of the docs, checksums."""
 
 import json
 import sys
@@ -37,13 +37,13 @@ ANSWERS = {
       variable: MLFLOW_GATEWAY_TOKEN
     {%- else %} {}{% endif %}""",
 }
-"""What stands in ``conf/base/mlflow.yml`` in place of a default, after an answer to copier."""
+"""Values in ``conf/base/mlflow.yml`` that depend on answers to copier, by key."""
 
 sys.path.insert(0, str(TRACKING.parent))
 
 
 def schema() -> str:
-    """Give the schema of ``mlflow.yml``, from its models."""
+    """Return the schema of ``mlflow.yml``, from its models."""
     from tracking.config.rendering import json_schema
 
     return json.dumps(json_schema(), indent=2) + "\n"
@@ -60,7 +60,7 @@ def mlflow_yml() -> str:
 
 
 def pages() -> dict[Path, str]:
-    """Give the pages of the reference, by their paths."""
+    """Return the pages of the reference, by their paths."""
     from tracking.config.options import KedroMlflowConfig
 
     questions = yaml.safe_load((REPOSITORY / "copier.yml").read_text("utf-8"))
@@ -71,7 +71,7 @@ def pages() -> dict[Path, str]:
 
 
 def checksums() -> str:
-    """Give the checksums of the template's own files, as they lie in a project."""
+    """Return the checksums of the files that the template owns in a project."""
     from tracking.template.drift import manifest
 
     listed: str = manifest(TRACKING, {"../../../conf/mlflow.schema.json": SCHEMA})

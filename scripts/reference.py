@@ -1,4 +1,4 @@
-"""The pages of docs/reference/ that are written from the code."""
+"""Generate the pages of docs/reference/ on mlflow.yml and on the questions."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -41,16 +41,16 @@ _TYPES = {
     "str": "text",
     "yaml": "a mapping",
 }
-"""Types of JSON schema, then of copier, in words."""
+"""Words for the types of JSON schema, then for those of copier."""
 
 
 def mlflow_yml(config: type[BaseModel]) -> str:
-    """Give the page on ``mlflow.yml``, from its models."""
+    """Return the page on ``mlflow.yml``, from its models."""
     return "\n".join([_MLFLOW_YML, *_section(config, ())])
 
 
 def answers(questions: Mapping[str, Any]) -> str:
-    """Give the page on the questions, from ``copier.yml``."""
+    """Return the page on the questions, from ``copier.yml``."""
     asked = {
         name: question
         for name, question in questions.items()
@@ -134,7 +134,7 @@ def _choices(choices: Mapping[str, str] | list[str]) -> list[str]:
 
 
 def _sentences(validator: str) -> list[str]:
-    """Give what a validator may say, with an ellipsis for what was answered."""
+    """Return the messages of a validator, with an ellipsis for the answer."""
     text = re.sub(r"{%.*?%}", "\n", validator, flags=re.S)
     lines = re.sub(r"{{.*?}}", "…", text).splitlines()
     return [line.strip() for line in lines if line.strip()]

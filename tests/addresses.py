@@ -1,4 +1,4 @@
-"""Addresses of MLflow servers, right and wrong; four places apply the same rule."""
+"""Valid and invalid addresses of MLflow servers; four places apply the same rule."""
 
 RIGHT = [
     "http://localhost:5000",

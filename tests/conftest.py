@@ -1,4 +1,4 @@
-"""What every test starts from: no telemetry, and a render that is made once."""
+"""Fixtures for all tests: no telemetry, and a rendered project that is made once."""
 
 import os
 from collections.abc import Callable
@@ -18,7 +18,7 @@ Render = Callable[..., Path]
 
 @pytest.fixture(scope="session")
 def render(tmp_path_factory: pytest.TempPathFactory) -> Render:
-    """Give a function that copies the template, without trust, with these answers."""
+    """Return a function that renders the template with given answers, without trust."""
 
     def copy(**answers: Any) -> Path:
         project = tmp_path_factory.mktemp("render") / "project"
@@ -38,5 +38,5 @@ def render(tmp_path_factory: pytest.TempPathFactory) -> Render:
 
 @pytest.fixture(scope="session")
 def default_project(render: Render) -> Path:
-    """A render with every default; only to be read."""
+    """A project rendered with all defaults; do not change it."""
     return render()

@@ -11,11 +11,11 @@ from tests.loopback import free_port, wait_until
 
 
 class MlflowServer:
-    """A server on a store in a folder.
+    """A server with its store in a folder.
 
     Args:
         folder: for the store, the artifacts and the users.
-        password: of the user ``admin``; None asks nobody for one.
+        password: of the user ``admin``; None for a server without a login.
         workspaces: whether it has workspaces.
     """
 
@@ -50,7 +50,7 @@ class MlflowServer:
         wait_until(self._is_there)
 
     def close(self) -> None:
-        """Stop."""
+        """Stop the server."""
         self._process.terminate()
         self._process.wait(30)
 

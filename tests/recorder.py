@@ -1,4 +1,4 @@
-"""A proxy in front of a tracking server: counts requests, delays or spoils answers."""
+"""A proxy for a tracking server: counts requests, and delays or replaces answers."""
 
 import re
 import socket
@@ -38,13 +38,13 @@ class Recorder:
 def recorder(
     target: str, latency: float = 0.0, spoil: Spoil | None = None
 ) -> Iterator[Recorder]:
-    """Stand in front of a server, on a free port of this machine, for a while.
+    """Run a proxy for a server, on a free port of this machine, inside the block.
 
     Args:
         target: the server's address, such as ``http://127.0.0.1:5000``.
-        latency: seconds by which every answer comes later.
-        spoil: returns the answer to a request, from the endpoint, the body, and a
-            function that asks the server.
+        latency: seconds by which every answer is delayed.
+        spoil: returns the answer to a request; called with the endpoint, the body, and
+            a function that returns the server's own answer.
     """
     server = urlsplit(target).netloc
     connections = threading.local()
@@ -52,7 +52,7 @@ def recorder(
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True  # which would add 40 ms to each answer
+        disable_nagle_algorithm = True  # the algorithm adds 40 ms to each answer
 
         def forward(self) -> None:
             path = _ID.sub("<id>", urlsplit(self.path).path)
@@ -94,7 +94,7 @@ def recorder(
         do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = forward
 
         def log_message(self, *_: object) -> None:
-            """Nothing: the counts say it."""
+            """Log nothing: the counts show the requests."""
 
     proxy = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     proxy.daemon_threads = True
@@ -107,6 +107,6 @@ def recorder(
         proxy.shutdown()
         thread.join()
         proxy.server_close()
-        for client in clients:  # which keep their connections
+        for client in clients:  # clients keep their connections open
             with suppress(OSError):
                 client.shutdown(socket.SHUT_RDWR)

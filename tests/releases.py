@@ -1,4 +1,4 @@
-"""A throw-away copy of the template, its releases, and projects that follow them."""
+"""A temporary copy of the template, its releases, and projects made from them."""
 
 import shutil
 import subprocess
@@ -23,7 +23,7 @@ def git(folder: Path, *words: str) -> str:
 
 
 class Repository:
-    """A folder in git."""
+    """A folder with a git repository."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -54,7 +54,7 @@ class Repository:
 
 
 class Template(Repository):
-    """The working tree, uncommitted changes included, as a repository of its own."""
+    """A copy of the working tree, uncommitted changes included, as a new repository."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -71,7 +71,7 @@ class Template(Repository):
 
 
 class Project(Repository):
-    """A project that somebody has made of a template and keeps in git."""
+    """A project that was copied from a template, in git."""
 
     @classmethod
     def copy(
@@ -98,7 +98,7 @@ class Project(Repository):
         return project
 
     def update(self, unsafe: bool = False, **options: Any) -> None:
-        """Take the newest release, unattended."""
+        """Update to the newest release, without questions."""
         run_update(
             self.path,
             defaults=True,
@@ -119,7 +119,7 @@ class Project(Repository):
         return {line[3:].strip('"') for line in lines}
 
     def files(self) -> dict[str, bytes]:
-        """Everything but git's own, by path."""
+        """Return all files but git's own, by path."""
         return {
             path.relative_to(self.path).as_posix(): path.read_bytes()
             for path in sorted(self.path.rglob("*"))

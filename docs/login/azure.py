@@ -1,4 +1,4 @@
-"""Log in as whoever Azure knows you to be: az login, a managed identity, a service."""
+"""Log in with Azure's default credentials: az login, a managed identity, a service."""
 
 from azure.identity import DefaultAzureCredential, get_bearer_token_provider
 from mlflow.tracking.request_header.abstract_request_header_provider import (
@@ -21,5 +21,5 @@ class CustomRequestHeaderProvider(RequestHeaderProvider):
         return True
 
     def request_headers(self) -> dict[str, str]:
-        """Give the header of one request."""
+        """Return the header of one request."""
         return {"Authorization": f"Bearer {self._token()}"}

@@ -25,7 +25,7 @@ class CustomRequestHeaderProvider(RequestHeaderProvider):
         return True
 
     def request_headers(self) -> dict[str, str]:
-        """Give the header of one request."""
+        """Return the header of one request."""
         with self._lock:
             if not self._credentials.valid:
                 self._credentials.refresh(Request())

@@ -1,4 +1,4 @@
-"""What a newcomer does with a default project: type commands, look at the runs."""
+"""What a new user does with a default project: type commands, look at the runs."""
 
 import os
 import re
@@ -44,7 +44,7 @@ def runs(project: Path) -> list[Run]:
 
 @contextmanager
 def served(project: Path, line: str) -> Iterator[str]:
-    """Give the address that ``kedro mlflow ui`` prints, as long as it is there."""
+    """Run ``kedro mlflow ui``, and yield the address that it prints."""
     server = subprocess.Popen(
         ["sh", "-c", line],
         cwd=project,
@@ -64,7 +64,7 @@ def served(project: Path, line: str) -> Iterator[str]:
 
 
 def environment() -> dict[str, str]:
-    """Of a machine on which copier and uv are installed, and nobody is logged in."""
+    """Return the environment of a machine with copier and uv, and without a login."""
     env = {
         k: v for k, v in os.environ.items() if k not in ("VIRTUAL_ENV", "PYTHONPATH")
     }

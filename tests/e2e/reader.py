@@ -1,4 +1,4 @@
-"""Somebody who reads a page and types what it says."""
+"""Follow a page of the docs as a reader does: type its commands."""
 
 import re
 import shlex
@@ -37,7 +37,7 @@ class Reader:
         self._open.close()
 
     def activate(self, word: str = "") -> Iterator[str]:
-        """Do what each block with a word says, and give its text when it is done."""
+        """Execute each block that contains a word, and yield the block afterwards."""
         for language, block in self._blocks:
             if word not in block:
                 continue
@@ -49,7 +49,7 @@ class Reader:
             yield block
 
     def _type(self, line: str) -> None:
-        # copier is installed, and nobody is there to answer.
+        # copier is installed, and nobody can answer its questions.
         line = line.replace("uvx copier", "copier").replace("copy --defaults", "copy")
         here = f"--defaults --vcs-ref HEAD {shlex.quote(str(TEMPLATE))}"
         line = line.replace("<url of this repository>", here)

@@ -78,7 +78,7 @@ Make = Callable[[str, str, str], Project]
 def make_project(
     render: Render, tmp_path: Path, request: pytest.FixtureRequest
 ) -> Make:
-    """Give a function that makes a project with this login, server and store."""
+    """Return a function that makes a project with a login, a server and a store."""
     path, experiment = tmp_path / "project", request.node.name
     return lambda login, uri, store: Project(
         path, render, login, uri, store, experiment

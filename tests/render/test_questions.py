@@ -116,7 +116,7 @@ def test_messages_fit_a_terminal_and_their_commands_can_be_pasted(
     project = tmp_path / "new project"
     run_copy(str(TEMPLATE), project, data=answers, defaults=True, vcs_ref="HEAD")
     said = capsys.readouterr().err
-    assert "Enter takes what is proposed" in said
+    assert "Press Enter to accept a default" in said
     assert f"cd '{project}'" in said
     after = said.partition(f"cd '{project}'\n")[2]
     assert max(map(len, after.splitlines())) <= 80

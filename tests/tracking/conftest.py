@@ -1,4 +1,4 @@
-"""A project to run in this process, on a real store."""
+"""Fixtures: a project to run in this process, on a real store."""
 
 import importlib
 import os

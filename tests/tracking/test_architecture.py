@@ -1,4 +1,4 @@
-"""Imports run one way, and no private name that is used has gone."""
+"""Imports run one way, and the private names that are used exist."""
 
 import ast
 import inspect

@@ -1,4 +1,4 @@
-"""Only a tracked run pays for ``mlflow``."""
+"""Only a tracked run imports ``mlflow``."""
 
 import subprocess
 import sys
@@ -92,7 +92,7 @@ def test_tracked_run_imports_what_kedro_and_mlflow_need_and_no_more(
 
 
 def said(probe: str) -> str:
-    """Give what a Python that knows nothing of projects says."""
+    """Return the output of a Python process outside of any project."""
     return subprocess.run(
         [sys.executable, "-c", probe],
         env={"PYTHONPATH": ":".join(sys.path)},

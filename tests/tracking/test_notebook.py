@@ -1,4 +1,4 @@
-"""What cells of a notebook log goes where the project's runs go."""
+"""Cells of a notebook log to the server and experiment of the project."""
 
 import re
 from pathlib import Path
@@ -40,7 +40,7 @@ def notebook(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 
 def said(project: Project, *cells: str) -> list[str]:
-    """Give what each cell says, an error included, in a kernel of their own."""
+    """Run cells in a new kernel; return the output of each, an error included."""
     document = nbformat.v4.new_notebook(cells=[*map(nbformat.v4.new_code_cell, cells)])
     NotebookClient(
         document,
@@ -64,7 +64,7 @@ def _text(output: nbformat.NotebookNode) -> str:
 def metrics(
     project: Project, store: str | None = None, experiment: str = "tracked"
 ) -> list[dict[str, float]]:
-    """Give the metrics of each run, oldest first; a store of one's own has no others."""
+    """Return the metrics of each run, oldest first; a local store has no other runs."""
     uri = store or project.store
     found = mlflow.MlflowClient(uri).get_experiment_by_name(experiment)
     assert found

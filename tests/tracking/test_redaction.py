@@ -69,7 +69,7 @@ def test_secrets_in_a_text_are_hidden(text: str, shown: str | None) -> None:
         ("https://me@h", "https://h", ("me", None)),
         ("https://h", "https://h", None),
         ("https://h:5000/a@b", "https://h:5000/a@b", None),
-        ("https://token:@h", "https://token:@h", None),  # no variables can say it
+        ("https://token:@h", "https://token:@h", None),  # variables cannot express it
         ("postgresql://me:pw@h/x", "postgresql://me:pw@h/x", None),
         ("databricks", "databricks", None),
     ],

@@ -330,11 +330,14 @@ def _obsolete(repository: Repository) -> None:
 RENAME = Edit("template: a renamed key", _rename_key, (MLFLOW_YML, OLD))
 TEMPLATE_CHANGES = [
     _default(
-        "tracking.params.dict_params.sep", "# What joins the keys.", "      sep: .", "_"
+        "tracking.params.dict_params.sep",
+        "# Separator between the keys.",
+        "      sep: .",
+        "_",
     ),
     _default(
         "tracking.run.nested",
-        "# Whether nodes may open runs below it.",
+        "# Whether nodes may open nested runs.",
         "    nested: true",
         "false",
     ),
@@ -346,7 +349,7 @@ TEMPLATE_CHANGES = [
     ),
     _default(
         "tracking.experiment.restore_if_deleted",
-        "# Whether it is restored when somebody has deleted it.",
+        "# Whether it is restored if it was deleted.",
         "    restore_if_deleted: true",
         "false",
     ),

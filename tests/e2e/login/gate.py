@@ -1,4 +1,4 @@
-"""A proxy that lets only requests with a good bearer token through."""
+"""A proxy that lets only requests with a valid bearer token through."""
 
 import re
 import threading
@@ -14,15 +14,15 @@ from tests.e2e.login.identity import Identity
 
 
 class Gate:
-    """The proxy, on a port of its own.
+    """The proxy, on a free port.
 
     Args:
         server: address of the MLflow server behind it.
-        identity: whose tokens are good.
+        identity: the provider whose tokens are valid.
 
     Attributes:
         refusals: why requests were refused.
-        tokens: the good tokens that came, with the paths they were sent to.
+        tokens: the valid tokens that came, with the paths they were sent to.
         environments: the values of the header ``X-Kedro-Env``.
         skew: by how many seconds its clock is ahead.
     """
@@ -45,19 +45,19 @@ class Gate:
         threading.Thread(target=self._http.serve_forever, daemon=True).start()
 
     def forget(self) -> None:
-        """Begin a new count."""
+        """Clear all records."""
         self.refusals.clear()
         self.tokens.clear()
         self.environments.clear()
         self.skew = 0
 
     def close(self) -> None:
-        """Let nobody through any more."""
+        """Stop the proxy."""
         self._http.shutdown()
         self._http.server_close()
 
     def lets_in(self, header: str, path: str) -> bool:
-        """Whether an ``Authorization`` header is one good token and nothing else."""
+        """Whether an ``Authorization`` header is one valid token and nothing else."""
         bearer = re.fullmatch(r"Bearer (\S+)", header)
         try:
             if bearer is None:
@@ -76,7 +76,7 @@ class Gate:
         return True
 
     def forward(self, handler: "_Handler", body: bytes) -> requests.Response:
-        """Ask the server what the proxy was asked."""
+        """Forward a request to the server."""
         return requests.request(
             handler.command,
             f"{self._server}{handler.path}",
@@ -122,4 +122,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""

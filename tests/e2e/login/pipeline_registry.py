@@ -33,7 +33,7 @@ def log_at_once(threads: int, seconds: float) -> float:
 
 
 def wait(seconds: float, _: float) -> float:
-    """Let only the catalog log."""
+    """Wait, and return a value that only the catalog logs."""
     time.sleep(seconds)
     return 1.0
 
@@ -49,7 +49,7 @@ def _quiet(number: int) -> Node:
 
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """Give the pipelines by name."""
+    """Return the pipelines by name."""
     chain = [_step(n, 2.2, f"step_{n - 1}_score") for n in range(1, 6)]
     crowd = Node(partial(log_at_once, 16, 7), None, "crowd", name="crowd")
     return {

@@ -93,13 +93,13 @@ class Project:
         )
 
     def run(self, *options: str, **variables: str) -> tuple[int, str]:
-        """Give exit code and output of ``kedro run``."""
+        """Return the exit code and output of ``kedro run``."""
         process = self.start("kedro", "run", "--env", "guarded", *options, **variables)
         output, _ = process.communicate(timeout=120)
         return process.returncode, output
 
     def succeed(self, *options: str, **variables: str) -> Run:
-        """Give the MLflow run of a ``kedro run`` that ends well."""
+        """Return the MLflow run of a ``kedro run`` that succeeds."""
         code, output = self.run(*options, **variables)
         assert code == 0, output
         assert not SECRETS.search(output)
@@ -107,7 +107,7 @@ class Project:
         return run
 
     def fail(self, *options: str, **variables: str) -> str:
-        """Give the sentence with which a ``kedro run`` ends."""
+        """Return the error message of a ``kedro run`` that fails."""
         code, output = self.run(*options, **variables)
         assert code == 1, output
         assert not SECRETS.search(output)
@@ -116,7 +116,7 @@ class Project:
         return sentence
 
     def runs(self) -> list[Run]:
-        """Give the runs that are on the server."""
+        """Return the runs on the server."""
         client = mlflow.MlflowClient(self._store)
         experiment = client.get_experiment_by_name(self._experiment)
         assert experiment

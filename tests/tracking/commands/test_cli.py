@@ -1,4 +1,4 @@
-"""``kedro mlflow …`` does what it says, and its exit code is true."""
+"""``kedro mlflow …``: what the commands do, and their exit codes."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""``kedro mlflow runs`` lists what is there, briefly, and creates nothing."""
+"""``kedro mlflow runs`` lists the latest runs briefly, and creates nothing."""
 
 import json
 import re
@@ -18,7 +18,7 @@ from tests.tracking.conftest import Project, kedro
 
 
 def log(client: mlflow.MlflowClient, name: str, status: str, **metrics: float) -> str:
-    """Put a run into the project's experiment, without Kedro."""
+    """Log a run to the project's experiment, without Kedro."""
     experiment = client.get_experiment_by_name("tracked")
     id_ = (
         experiment.experiment_id if experiment else client.create_experiment("tracked")

@@ -1,4 +1,4 @@
-"""A server, the catalog of the documents, and a run for datasets on their own."""
+"""Fixtures: a server, the catalog of the docs, and a run for datasets alone."""
 
 import re
 import shutil
@@ -33,7 +33,7 @@ ALL_SEVEN = Pipeline(
 
 
 def documented_catalog(document: str, prefix: str = "<package>.tracking.") -> Any:
-    """The catalog that a page spells out, of the project that tests use."""
+    """The catalog of a page of the docs, for the project that tests use."""
     blocks = re.findall(
         r"```yaml\n(.*?)```", (DOCS / document).read_text("utf-8"), re.S
     )
@@ -58,7 +58,7 @@ def store(
 
 @pytest.fixture
 def run_id(store: str) -> Iterator[str]:
-    """The id of a run that is active."""
+    """The id of the active run."""
     with mlflow.start_run() as run:
         yield run.info.run_id
 

@@ -47,7 +47,7 @@ def check(  # noqa: PLR0917
     candidate: Any,
     champion: Any,
 ) -> str:
-    """Load each in another node, and so in another process or thread."""
+    """Load each dataset in another node, and so in another process or thread."""
     assert report == {"a": 1}
     assert {k: load() for k, load in tables.items()} == {
         "one": {"a": 1},

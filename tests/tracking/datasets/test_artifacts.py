@@ -1,4 +1,4 @@
-"""What a save wrote, and only that, is an artifact of the run."""
+"""Exactly the files that a save has written become artifacts of the run."""
 
 import json
 import pickle
@@ -264,7 +264,7 @@ def test_dataset_for_one_process_is_kept_from_others() -> None:
 def run_on_server(
     server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[str]:
-    """The id of a run whose artifacts go through HTTP."""
+    """The id of a run whose artifacts are uploaded over HTTP."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
     monkeypatch.chdir(tmp_path)
     with mlflow.start_run() as run:
@@ -275,7 +275,7 @@ def run_on_server(
 def test_name_that_mlflow_reads_as_another_is_refused(
     run_on_server: str, name: str
 ) -> None:
-    """The server would keep the last of ``a``, ``a#1`` and ``a?b``, as ``a``."""
+    """The server would save ``a``, ``a#1`` and ``a?b`` all as ``a``."""
     dataset = MlflowArtifactDataset({**PARTS, "filename_suffix": ""})
     dataset.save({"a": 1})
     with pytest.raises(

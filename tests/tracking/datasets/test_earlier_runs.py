@@ -1,4 +1,4 @@
-"""Datasets with a ``run_id``: what an earlier run holds, in a run and without one."""
+"""Datasets with a ``run_id`` load from an earlier run, in a run and without one."""
 
 import mlflow
 import pytest
@@ -20,7 +20,7 @@ LATER = Pipeline(
 
 @pytest.fixture
 def earlier(project: Project, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The id of a run, whose data the catalog then has as old ones."""
+    """The id of an earlier run, from which the catalog then loads."""
     monkeypatch.setenv("KEDRO_MP_CONTEXT", "spawn")
     project.write("conf/base/parameters.yml", {"a": 1})
     documented = documented_catalog("datasets.md")

@@ -22,7 +22,7 @@ def steps(run_id: str, key: str) -> list[tuple[int, float]]:
 
 @pytest.fixture
 def batches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Sizes of the batches that reach the store, where each is a request of a server."""
+    """Sizes of the batches that reach the store; each would be one request."""
     sizes: list[int] = []
     log_batch = SqlAlchemyStore.log_batch
 

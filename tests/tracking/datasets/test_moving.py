@@ -1,4 +1,4 @@
-"""A catalog of kedro-mlflow becomes ours when its prefix is replaced."""
+"""A catalog of kedro-mlflow works when the prefix of its types is replaced."""
 
 import importlib
 import inspect

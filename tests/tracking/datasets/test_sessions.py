@@ -22,7 +22,7 @@ RUNNERS = [SequentialRunner, ThreadRunner, ParallelRunner]
 def uri(
     request: pytest.FixtureRequest, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> str:
-    """A store whose registry holds the champion, logged by somebody else."""
+    """A store whose registry has the model ``champion``, logged outside of Kedro."""
     if request.param == "sqlite":
         uri = project.store
     else:
@@ -128,7 +128,7 @@ def test_disabled_pipeline_writes_nothing_to_mlflow(
 
 
 def written(project: Project) -> list[object]:
-    """All that the store holds besides parameters and tags of runs."""
+    """Everything in the store except the parameters and tags of runs."""
     client = project.client
     experiments = [e.experiment_id for e in client.search_experiments()]
     return [

@@ -1,4 +1,4 @@
-"""Runs that start in several threads of one process at the same moment."""
+"""Runs that start at the same time in several threads of one process."""
 
 import shutil
 import subprocess

@@ -45,7 +45,7 @@ def register_pipelines():
 def run_from_the_command_line(
     project: Project, runner: str, methods: list[str], *functions: str
 ) -> None:
-    """A process under spawn imports the main module again, so it is the real one."""
+    """Run a real command: a spawned process imports the main module again."""
     words = ", ".join(f"nodes.{function}" for function in functions)
     project.write("conf/base/parameters.yml", {"methods": methods})
     project.write("src/tracked/pipeline_registry.py", REGISTRY.format(functions=words))

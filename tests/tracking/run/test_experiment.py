@@ -1,4 +1,4 @@
-"""The experiment is found, created or restored as ``mlflow.yml`` says."""
+"""The experiment is found, created or restored, as ``mlflow.yml`` configures it."""
 
 import subprocess
 import sys

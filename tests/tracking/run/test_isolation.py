@@ -1,4 +1,4 @@
-"""A catalog, a run and a process keep to their own, and leave nothing behind."""
+"""Catalogs, runs and processes do not mix, and leave nothing behind."""
 
 import copy
 import gc
@@ -126,7 +126,7 @@ def test_copy_of_a_run_does_nothing_to_the_process(
 
 
 def test_nothing_of_a_run_outlives_it(project: Project) -> None:
-    """But the ledger of environment variables, which is empty again."""
+    """Except the ledger of environment variables, which is empty again."""
     project.write("conf/local/credentials.yml", {"mine": {"SECRET_OF_MINE": "s3cret"}})
     project.mlflow_yml("server: {credentials: mine}")
     project.run(ONE)

@@ -108,7 +108,7 @@ def test_worker_processes_log_to_the_one_run(
 def test_worker_processes_are_attached_where_kedro_calls_no_hook(
     project: Project, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
-    """MLflow itself would open the run again there, and end it with the worker."""
+    """MLflow itself would reopen the run in the worker, and end it with the worker."""
     monkeypatch.setenv("KEDRO_MP_CONTEXT", method)
     project.write(
         "conf/base/catalog.yml",
@@ -340,7 +340,7 @@ def test_autologging_that_was_on_is_off_during_a_run_unless_it_may_be_on(
 def test_autologging_that_waits_for_a_library_is_off_during_a_run(
     project: Project,
 ) -> None:
-    """As a process of its own: scikit-learn is imported by the node first."""
+    """In a separate process, so that the node is the first to import scikit-learn."""
     registry = """
 import mlflow
 from kedro.pipeline import Pipeline, node

@@ -1,4 +1,4 @@
-"""What a run says in the terminal: little, and where to look."""
+"""What a run logs to the terminal: few lines, and where to look."""
 
 import logging
 import socketserver

@@ -1,4 +1,4 @@
-"""Metrics travel while nodes compute, and none is lost without a word."""
+"""Metrics are sent while nodes compute, and a lost metric is always an error."""
 
 import importlib
 import json

@@ -128,7 +128,7 @@ def register_pipelines():
 def test_signal_while_a_request_is_under_way_leaves_no_run_open(
     project: Project, server: str, moment: str, number: int, code: int
 ) -> None:
-    """The creation of the run, its last metrics, or its status."""
+    """The request creates the run, logs its last metrics, or sends its status."""
     name = f"{moment}-{code}"
     project.write("src/tracked/pipeline_registry.py", METRICS)
     metrics = {"type": "tracked.tracking.MlflowMetricHistoryDataset"}

@@ -1,4 +1,4 @@
-"""Kedro's parameters become MLflow's."""
+"""How Kedro's parameters are logged to MLflow."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a run costs the server, counted by a proxy in front of a real one."""
+"""The requests of a run, counted by a proxy in front of a real server."""
 
 from collections import Counter
 from math import ceil
@@ -20,7 +20,7 @@ ARTIFACT = {
 
 
 def pipeline(count: int, outputs: list[str]) -> Pipeline:
-    """So many nodes, each with parameters of its own and these outputs."""
+    """A pipeline of some nodes, each with its own parameters and outputs."""
     return Pipeline(
         [
             node(

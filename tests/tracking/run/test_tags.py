@@ -1,4 +1,4 @@
-"""A run's tags say where it came from, and replay it."""
+"""A run's tags show its origin, and how to run it again."""
 
 import re
 import subprocess
@@ -16,7 +16,7 @@ from tests.tracking.conftest import Project
 
 
 class Parallel(SequentialRunner):
-    """A runner of somebody's own."""
+    """A user's own runner."""
 
 
 REGISTRY = """

@@ -1,4 +1,4 @@
-"""Traces that nodes make are there when the run has ended."""
+"""Traces of nodes are in the store when the run has ended."""
 
 import mlflow
 from kedro.pipeline import Pipeline, node
@@ -11,7 +11,7 @@ from tests.tracking.conftest import Project
 def test_traces_of_nodes_arrive_before_the_server_is_left(
     project: Project, server: str
 ) -> None:
-    """They are exported in threads of MLflow's, and slowly here."""
+    """MLflow exports them in threads, which this test slows down."""
     project.write("conf/base/parameters.yml", {"count": 40})
     with recorder(server, latency=0.05) as proxy:
         project.mlflow_yml(

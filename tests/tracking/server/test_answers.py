@@ -1,4 +1,4 @@
-"""An error is a refusal of a record, or says that the server is away."""
+"""An error means that the server refuses a record, or that it is away."""
 
 import pytest
 import requests

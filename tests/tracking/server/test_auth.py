@@ -1,4 +1,4 @@
-"""The header provider of ``mlflow.yml`` logs a run in, and nobody else."""
+"""The header provider of ``mlflow.yml`` logs in to the servers of a run only."""
 
 import os
 import pickle
@@ -56,7 +56,7 @@ class Failing(Header):
 
 
 class Listener(BaseHTTPRequestHandler):
-    """Notes the headers of each request, and sends the caller on, if told to."""
+    """Records the headers of each request, and redirects it if ``elsewhere`` is set."""
 
     heard: list[dict[str, str]]
     elsewhere: str | None = None
@@ -70,11 +70,11 @@ class Listener(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 class Host:
-    """A server on loopback that hears what MLflow sends."""
+    """A server on loopback that records what MLflow sends."""
 
     def __init__(self) -> None:
         self.listener = type("Here", (Listener,), {"heard": []})
@@ -83,7 +83,7 @@ class Host:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def asked_by_mlflow(self) -> list[str | None]:
-        """Give the ``Authorization`` headers that it has heard, after one request."""
+        """Send a request with MLflow; return all ``Authorization`` headers so far."""
         http_request(get_default_host_creds(self.uri), "/", "GET")
         return [headers.get("Authorization") for headers in self.listener.heard]
 
@@ -248,7 +248,7 @@ def test_signing_for_aws_beside_it_is_one_login_too_many(
 
 
 class Workspace(RequestAuthProvider):
-    """Such as that of Kubernetes, which names the workspace in a header."""
+    """A login like MLflow's for Kubernetes: it sends the workspace in a header."""
 
     def get_name(self) -> str:
         return "of-the-platform"

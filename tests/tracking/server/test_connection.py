@@ -124,7 +124,7 @@ def test_disabled_run_beside_a_tracked_one_takes_nothing_from_it(
 def mortal(
     project: Project, empty_store: Path, tmp_path: Path
 ) -> Iterator[MlflowServer]:
-    """A server that a test may end."""
+    """A server that a test may stop."""
     shutil.copy(empty_store, tmp_path / "mlflow.db")
     there = MlflowServer(tmp_path)
     project.mlflow_yml(f"server: {{mlflow_tracking_uri: '{there.uri}'}}")
@@ -135,7 +135,7 @@ def mortal(
 def test_server_that_a_node_found_gone_is_not_waited_for_again(
     project: Project, mortal: MlflowServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Of two nodes at once, the second would wait for MLflow's seven tries."""
+    """Otherwise the second of two nodes would wait for MLflow's seven tries."""
     patience = []
 
     def lose_the_server(a: int) -> None:

@@ -1,4 +1,4 @@
-"""Credentials become environment variables, and are taken back."""
+"""Credentials become environment variables, which are restored afterwards."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The local store: where it cannot be, what it may hold, and who creates it."""
+"""The local store: unusable places, foreign or old databases, and its creation."""
 
 import os
 import shutil
@@ -34,7 +34,7 @@ def database(project: Project) -> Path:
 
 
 def refusals(project: Project) -> list[str]:
-    """What a run and ``check`` say, and how many seconds they take."""
+    """Return the messages of a run and of ``check``, which must not take long."""
     started = time.monotonic()
     with pytest.raises(ClickException) as error:
         project.run(ONE)
@@ -73,7 +73,7 @@ def test_folder_that_refuses_a_file_is_a_sentence_at_once(project: Project) -> N
 
 @pytest.fixture
 def read_only(tmp_path: Path) -> Iterator[Path]:
-    """A folder that nobody can write to; root needs a mount for that."""
+    """A read-only folder; for root, only a mount is read-only."""
     folder = tmp_path / "read_only"
     folder.mkdir(mode=0o500)
     if os.access(folder, os.W_OK):
@@ -97,7 +97,7 @@ def test_read_only_folder_is_a_sentence_at_once(
 def test_read_only_database_is_a_sentence(
     project: Project, database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Root may write anything, so the answer of ``os.access`` is another user's."""
+    """Root may write anything, so ``os.access`` answers as for another user."""
     allowed = os.access
     monkeypatch.setattr(
         os, "access", lambda p, mode: Path(p) != database and allowed(p, mode)

@@ -1,4 +1,4 @@
-"""OAuth 2.0 client credentials: one token for all, renewed in time, told to nobody."""
+"""OAuth 2.0 client credentials: one token for all, renewed in time, never shown."""
 
 import json
 import logging
@@ -21,7 +21,7 @@ SECRET = "hunter2"
 
 
 class TokenEndpoint(BaseHTTPRequestHandler):
-    """Gives the tokens t1, t2, …, and its own address by discovery."""
+    """Issues the tokens t1, t2, …, and can be found by discovery."""
 
     asked: list[tuple[str | None, dict[str, list[str]]]]
     answer: dict[str, Any] = {"expires_in": 3600}
@@ -52,7 +52,7 @@ class TokenEndpoint(BaseHTTPRequestHandler):
         self.wfile.write(json.dumps(content).encode())
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 @pytest.fixture
 def clocks(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The two clocks of the machine, to be set."""
+    """The two clocks of the machine, which a test can set."""
     now = [1000.0, 5000.0]
     monkeypatch.setattr(oauth2, "_clocks", lambda: (now[0], now[1]))
     return now

@@ -1,4 +1,4 @@
-"""A server that is slow is waited for, and the user knows."""
+"""A run waits for a slow server, and warns the user."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""Where a URI of ``mlflow.yml`` leads."""
+"""How a URI of ``mlflow.yml`` is resolved."""
 
 from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path

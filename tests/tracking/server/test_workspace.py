@@ -1,4 +1,4 @@
-"""A workspace of an MLflow server, as ``server.workspace`` names it."""
+"""The workspace of an MLflow server that ``server.workspace`` names."""
 
 import json
 import os

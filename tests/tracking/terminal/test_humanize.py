@@ -1,4 +1,4 @@
-"""Times read as people say them."""
+"""Times are formatted for people."""
 
 from datetime import datetime, timedelta, timezone
 

@@ -1,4 +1,4 @@
-"""Progress is shown to somebody who looks, and to nobody else."""
+"""Progress is shown on a terminal, and nowhere else."""
 
 import os
 import pty
@@ -18,7 +18,7 @@ BESIDE = f"import rich\nwith rich.get_console().status('Mine'):\n    {PLAIN}"
 
 
 def seen(code: str, **variables: str) -> str:
-    """What a terminal of its own shows of a program."""
+    """Run a program in a new terminal; return what the terminal shows."""
     ours, its = pty.openpty()
     env = {k: v for k, v in os.environ.items() if k != "CI"}
     env |= {"PYTHONPATH": os.pathsep.join(sys.path), "TERM": "xterm", **variables}
@@ -35,7 +35,7 @@ def seen(code: str, **variables: str) -> str:
     try:
         while chunk := os.read(ours, 4096):
             shown += chunk
-    except OSError:  # how Linux tells the end
+    except OSError:  # the end, on Linux
         pass
     finally:
         os.close(ours)

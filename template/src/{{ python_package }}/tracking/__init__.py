@@ -1,8 +1,8 @@
 """Every ``kedro run`` of this project is an MLflow run.
 
-The template owns this package and ``copier update`` replaces it: put code of your
-own beside it. Public names are imported on first use, so that importing this package
-costs neither ``mlflow`` nor ``pydantic``.
+The template owns this package and ``copier update`` replaces it: put your own code
+beside it. Public names are imported on first use, so that importing this package
+imports neither ``mlflow`` nor ``pydantic``.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""What the user is told when tracking cannot go on."""
+"""The error that a user sees when tracking fails."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -9,10 +9,10 @@ from .redaction import without_secrets
 
 
 class TrackingError(ClickException):
-    """A sentence for the user: where, what was found, what would be right.
+    """An error whose message says where, what was found, and what would be right.
 
-    On the command line Kedro shows the sentence without a traceback and exits with 1;
-    elsewhere it is an exception like any other. Its message never holds a secret.
+    On the command line Kedro shows the message without a traceback and exits with 1;
+    elsewhere it is an ordinary exception. The message never contains a secret.
     """
 
     def __init__(self, message: str) -> None:
@@ -20,6 +20,6 @@ class TrackingError(ClickException):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Give a question with the known name that is nearest, or nothing if none is near."""
+    """Return a question with the most similar known name; empty if none is similar."""
     close = get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f" (did you mean '{close[0]}'?)" if close else ""

@@ -1,4 +1,4 @@
-"""Kedro's life cycle mapped to the tracked run; holds no logic and no state of its own."""
+"""Kedro's hooks, mapped to the life cycle of a run; no logic and no state here."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:  # every command of Kedro's imports this module
 
 
 class MlflowHook:
-    """Makes an MLflow run of every Kedro run.
+    """Tracks every Kedro run as an MLflow run.
 
-    The object serves all sessions of a process, so it keeps nothing. A catalog knows its
-    context and its run, and Kedro hands it to every hook and to every worker process.
+    One object serves all sessions of a process, so it has no state. A catalog knows its
+    context and its run, and Kedro passes it to every hook and to every worker process.
     """
 
     @hook_impl

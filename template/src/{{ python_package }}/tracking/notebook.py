@@ -1,4 +1,4 @@
-"""MLflow in the cells of a notebook: the server and experiment of its environment."""
+"""Connect the cells of a notebook to the server and experiment of its environment."""
 
 import logging
 import os
@@ -26,20 +26,20 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 
-# On IPython's shell: '%reload_kedro' imports this module anew, and the shell stays.
+# On IPython's shell, which stays when '%reload_kedro' imports this module again.
 _ATTRIBUTE = "kedro_mlflow_notebook"
 _NOWHERE = "-1"  # the id of no experiment
 
 
 class Notebook:
-    """Lends a notebook the server of its environment, from ``import mlflow`` on.
+    """Connects a notebook to the server of its environment, when MLflow is imported.
 
-    Whoever does not import MLflow, in a cell or in what a cell calls, pays nothing.
-    While a Kedro run is under way that has a server of its own, the notebook's is taken
-    back, so that the run finds the process as a command line would.
+    Until a cell, or what a cell calls, imports MLflow, nothing is set up. During a
+    Kedro run, which connects to its own server, the notebook is disconnected, so that
+    the run starts as it does on the command line.
 
-    It is also what MLflow asks for the experiment of a run that a cell opens: it has the
-    methods of MLflow's ``DefaultExperimentProvider``.
+    MLflow also asks this object for the experiment of a run that a cell opens: it has
+    the methods of MLflow's ``DefaultExperimentProvider``.
 
     Args:
         context: of the notebook's session.
@@ -53,24 +53,24 @@ class Notebook:
         self._import = _Import("mlflow", before=self.lend, after=self.log_in)
 
     def is_connected_to(self, context: "KedroContext") -> bool:
-        """Whether the server that stands now is the one that a context names."""
+        """Whether the notebook is connected to the server that a context names."""
         return self._server is not None and _place(self._context) == _place(context)
 
     def begin(self) -> None:
-        """Set MLflow up, if it is there and no Kedro run is under way.
+        """Connect, if MLflow is imported and no Kedro run is open.
 
         Raises:
-            TrackingError: ``mlflow.yml`` or ``credentials.yml`` cannot be followed.
+            TrackingError: ``mlflow.yml`` or ``credentials.yml`` has an error.
         """
         if "mlflow" in sys.modules:
             self.lend()
             self.log_in()
 
     def lend(self) -> None:
-        """Let the variables of the server stand, credentials included.
+        """Set the environment variables of the server, credentials included.
 
         Raises:
-            TrackingError: ``mlflow.yml`` or ``credentials.yml`` cannot be followed.
+            TrackingError: ``mlflow.yml`` or ``credentials.yml`` has an error.
         """
         from .run.untracked import is_disabled
         from .server.connection import Connection
@@ -82,10 +82,10 @@ class Notebook:
                 self._server.export()
 
     def log_in(self) -> None:
-        """Tell MLflow the login and whom to ask for the experiment.
+        """Register the login and the experiment provider with MLflow.
 
-        A login that cannot be made is said in the log: an exception in the middle of
-        ``import mlflow`` would leave half of it.
+        Errors are only logged: an exception in the middle of ``import mlflow`` would
+        leave MLflow half imported.
         """
         from .config.loading import environment
         from .errors import TrackingError
@@ -106,7 +106,7 @@ class Notebook:
                 _logger.error("%s", error.message)
 
     def end(self) -> None:
-        """Leave the process as it was found."""
+        """Restore the process as it was before."""
         with self._lock:
             if self._server:
                 if self in (providers := _experiment_providers()):
@@ -116,7 +116,7 @@ class Notebook:
 
     @contextmanager
     def suspended(self) -> Iterator[None]:
-        """Take the server back for the length of a Kedro run."""
+        """Disconnect during a Kedro run."""
         with self._lock:
             self._runs += 1
             self.end()
@@ -128,21 +128,21 @@ class Notebook:
                 self.begin()
 
     def in_context(self) -> bool:
-        """Whether MLflow should ask for the experiment, as it should."""
+        """Return True: MLflow should ask this object for the experiment."""
         return True
 
     def get_experiment_id(self) -> str:
-        """Give the id of the experiment, found, created or restored.
+        """Return the id of the experiment, found, created or restored.
 
-        MLflow makes a warning of an exception here and takes its default experiment. So
-        a refusal is said in the log, and the id is one that no server has.
+        MLflow would turn an exception into a warning and use its default experiment. So
+        an error is logged, and the id is one that no server has.
         """
         from mlflow import MlflowClient
 
         from .errors import TrackingError
         from .run.experiment import experiment_id
 
-        assert self._server  # noqa: S101  # or MLflow does not know of this
+        assert self._server  # noqa: S101  # MLflow asks only while it is set
         options = self._context.mlflow.tracking.experiment  # type: ignore[attr-defined]
         root = self._server.artifact_root
         try:
@@ -153,10 +153,10 @@ class Notebook:
             return _NOWHERE
 
     def open(self, shell: Any) -> None:
-        """Take the place of the shell's earlier notebook.
+        """Replace the shell's earlier notebook.
 
         Raises:
-            TrackingError: ``mlflow.yml`` or ``credentials.yml`` cannot be followed; the
+            TrackingError: ``mlflow.yml`` or ``credentials.yml`` has an error; the
                 earlier notebook stays.
         """
         mlflow = loaded_mlflow()
@@ -173,12 +173,12 @@ class Notebook:
         shell.events.register("post_run_cell", self._after_cell)
         sys.meta_path.insert(0, self._import)
         self.begin()
-        # An earlier mlflow.set_tracking_uri beats the variable.
+        # An earlier mlflow.set_tracking_uri has precedence over the variable.
         if mlflow and self._server and mlflow.get_tracking_uri() != self._server.uri:
             mlflow.set_tracking_uri(self._server.uri)
 
     def close(self, shell: Any, successor: "Notebook") -> None:
-        """Make room; a run that cells have left open ends when its server changes."""
+        """Disconnect; if the server changes, end the runs that cells have left open."""
         mlflow = loaded_mlflow()
         if mlflow and self._server and not self.is_connected_to(successor._context):
             while mlflow.active_run():
@@ -193,12 +193,12 @@ class Notebook:
 
 
 class _Import(MetaPathFinder):
-    """Calls back when a module is imported, by whomever.
+    """Calls back when any code imports a module.
 
     Args:
         name: of the module.
-        before: called before its code runs; an exception keeps it out of the process.
-        after: called when it is there; must not raise.
+        before: called before its code runs; an exception stops the import.
+        after: called after its code has run; must not raise.
     """
 
     def __init__(
@@ -230,16 +230,16 @@ class _Import(MetaPathFinder):
 
 
 def is_loading() -> bool:
-    """Whether ``%load_ext kedro.ipython`` or ``%reload_kedro`` is at work."""
+    """Whether ``%load_ext kedro.ipython`` or ``%reload_kedro`` is running."""
     stack = traceback.walk_stack(None)
     return any(f.f_globals.get("__name__") == "kedro.ipython" for f, _ in stack)
 
 
 def activate(context: "KedroContext") -> None:
-    """Let cells log where the runs of a context go, from now on.
+    """Make cells log to the server and experiment of a context, from now on.
 
     Raises:
-        TrackingError: ``mlflow.yml`` or ``credentials.yml`` cannot be followed.
+        TrackingError: ``mlflow.yml`` or ``credentials.yml`` has an error.
     """
     from IPython import get_ipython
 
@@ -255,13 +255,13 @@ def _place(context: "KedroContext") -> tuple[Any, ...]:
 
 
 def _belongs_to_others() -> bool:
-    """Whether an orchestrator or a cell has a run already, whose server is in use."""
+    """Whether an orchestrator or a cell has opened a run, whose server is in use."""
     mlflow = loaded_mlflow()
     return "MLFLOW_RUN_ID" in os.environ or bool(mlflow and mlflow.active_run())
 
 
 def _experiment_providers() -> list[Any]:
-    """MLflow's list of those it asks: private, seen in 3.10 to 3.17, guarded by a test."""
+    """MLflow's list of providers: private, seen in 3.10 to 3.17, guarded by a test."""
     from mlflow.tracking.default_experiment import registry
 
     return registry._default_experiment_provider_registry._registry

@@ -1,4 +1,4 @@
-"""Hides secrets in whatever is logged, printed or stored.
+"""Hide secrets in everything that is logged, printed or stored.
 
 Standard library only: the pre-commit hooks of the template import this file in an
 environment without Kedro and MLflow.
@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 HIDDEN = "***"
-"""What stands in the place of a secret."""
+"""Replaces a secret."""
 
 SECRET_NAMES = (
     "*token*", "!*tokens*", "!*tokeni*", "!*token_count*", "!*token_id*", "!*token_l*",
@@ -22,8 +22,8 @@ SECRET_NAMES = (
 )  # fmt: skip
 """Names of values that are secret, with wildcards; ``!`` makes an exception."""
 
-# The login in an address. A colon before a port, or before a path, starts no password;
-# a name alone is a token where servers speak HTTP, and a user's name elsewhere.
+# The login in an address. A colon before a port, or before a path, starts no password.
+# A name without a password is a token in an HTTP address, and a user's name in others.
 _LOGIN = re.compile(
     r"""(?P<scheme>\b(?:(?P<web>https?)|[a-z][a-z0-9+.-]{1,30})://)
     (?:(?P<user>[^\s/:@?#'"]*):(?!\d{1,5}(?:[/?#'",)\]]|\s|$))(?P<password>(?:(?!://)\S)+)@
@@ -55,15 +55,15 @@ _VALUES = re.compile(
 def without_secrets(text: str) -> str:
     """Hide what looks like a secret in a text, an address or a message.
 
-    Passwords and tokens in addresses, values of ``Authorization``, signatures of signed
-    addresses, passwords in connection strings, tokens of a known shape. When in doubt it
-    hides too much: a password may hold ``/``, ``#`` or ``@``.
+    That is: passwords and tokens in addresses, values of ``Authorization``, signatures
+    of signed addresses, passwords in connection strings, tokens of a known form. When
+    in doubt it hides too much, since a password may contain ``/``, ``#`` or ``@``.
     """
     return _VALUES.sub(_hidden_value, _LOGIN.sub(_hidden_login, text))
 
 
 def without_login(address: str) -> str:
-    """Hide the login of an address, which may lack its scheme, as in ``me:pw@host``."""
+    """Hide the login in an address, also in one without a scheme: ``me:pw@host``."""
     address = without_secrets(address)
     if re.match(r"[A-Za-z][\w+.-]*:/|(file|sqlite|uc|arn|databricks):", address):
         return address
@@ -71,7 +71,7 @@ def without_login(address: str) -> str:
 
 
 def shows_secret(error: BaseException | None) -> bool:
-    """Whether the message of an exception, or of its causes, holds a secret."""
+    """Whether the message of an exception, or of its causes, contains a secret."""
     seen: list[BaseException] = []
     while error is not None and error not in seen:
         seen.append(error)
@@ -84,10 +84,10 @@ def shows_secret(error: BaseException | None) -> bool:
 
 
 def is_secret_name(name: str, patterns: Iterable[str]) -> bool:
-    """Whether a name is one of a secret, by itself or by what follows its last dot.
+    """Whether a name, or its part after the last dot, is that of a secret.
 
     Args:
-        name: ``apiKey``, ``api-key`` and ``API_KEY`` are ``api_key``, too.
+        name: the name; ``apiKey``, ``api-key`` and ``API_KEY`` are read as ``api_key``.
         patterns: wildcards; the last that matches decides, and ``!`` makes an exception.
     """
     patterns = [pattern.lower() for pattern in patterns]
@@ -98,10 +98,10 @@ def is_secret_name(name: str, patterns: Iterable[str]) -> bool:
 
 
 def hide(name: str, value: Any, patterns: Iterable[str]) -> Any:
-    """Hide the secrets of a value, by their names and by their looks, at any depth.
+    """Hide the secrets in a value, by their names and by their form, at any depth.
 
     Args:
-        name: the value's name, dotted where it stands in a mapping.
+        name: the value's name, dotted if the value is in a mapping.
         value: mappings and lists are copied, other objects are left alone.
         patterns: as in ``is_secret_name``.
     """
@@ -120,18 +120,18 @@ def split_login(
 ) -> tuple[str, str | None, dict[str, str]]:
     """Move the login out of a server's address, into the variables that MLflow reads.
 
-    An address stands in messages and tracebacks of MLflow, requests and urllib3; a
-    variable in none.
+    Addresses appear in messages and tracebacks of MLflow, requests and urllib3;
+    variables do not.
 
     Args:
-        uri: the tracking server's. A database's stays as it is, since it has no other
-            place for a login, and so does ``user:@``, which the variables cannot say.
-        registry_uri: the registry's, if it is another. MLflow sends the login of its
-            variables to both, so with two servers the addresses stay as they are.
+        uri: the tracking server's. A database's is not changed, since its login has no
+            other place; neither is ``user:@``, which the variables cannot express.
+        registry_uri: the registry's, if it is another. MLflow sends the login of the
+            variables to both, so the addresses of two servers are not changed.
 
     Returns:
         The two addresses, and ``MLFLOW_TRACKING_USERNAME`` and
-        ``MLFLOW_TRACKING_PASSWORD`` as far as the login had them.
+        ``MLFLOW_TRACKING_PASSWORD``, as far as the login has them.
     """
     bare, login = _split(uri)
     if registry_uri is None or not _is_web(registry_uri):

@@ -1,4 +1,4 @@
-"""Say for an environment whether its configuration holds and its server answers."""
+"""Check that the configuration of an environment is valid and its server answers."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,10 +23,10 @@ class Finding:
     Attributes:
         environment: its name.
         ok: whether a run would be tracked.
-        tracking_uri: where runs go; empty when the configuration does not say.
-        workspace: of the server; empty for its default one.
-        experiment: the experiment they belong to.
-        message: what is wrong, or what answers.
+        tracking_uri: where runs go; empty if an error comes before that is known.
+        workspace: the server's workspace; empty for its default one.
+        experiment: the experiment of the runs.
+        message: what is wrong, or that the server or store can be used.
     """
 
     environment: str
@@ -37,12 +37,12 @@ class Finding:
     message: str
 
     def as_dict(self) -> dict[str, str | bool]:
-        """Give the finding for a machine."""
+        """Return the finding for JSON."""
         return asdict(self)
 
 
 def check(project_path: Path, env: str) -> Finding:
-    """Try an environment out, without creating anything in its store."""
+    """Check an environment, without creating anything in its store."""
     uri = workspace = experiment = ""
     try:
         context = load_context(project_path, env)

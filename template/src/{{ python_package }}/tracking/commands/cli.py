@@ -215,10 +215,10 @@ def _check_template(metadata: ProjectMetadata, style: str) -> int:
 
 
 def _print_json(content: Any, metadata: ProjectMetadata) -> None:
-    """Print the result, and on stderr whether Kedro has written to stdout before it.
+    """Print JSON, and warn on stderr if Kedro has logged to stdout before it.
 
-    Kedro names its logging configuration when it is imported, before it knows the project,
-    unless it finds ``conf/logging.yml`` in the working directory.
+    Kedro logs which logging configuration it uses when it is imported, before it knows
+    the project, unless ``conf/logging.yml`` exists in the working directory.
     """
     click.echo(json.dumps(content))
     if logging.getLogger("kedro.framework.project").isEnabledFor(logging.INFO):
@@ -231,7 +231,7 @@ def _print_json(content: Any, metadata: ProjectMetadata) -> None:
 
 
 def _logs_on_stderr() -> AbstractContextManager[TextIO]:
-    """Keep stdout for the result; Kedro logs there."""
+    """Send Kedro's logs, which go to stdout, to stderr: stdout is for the result."""
     return redirect_stdout(sys.stderr)
 
 

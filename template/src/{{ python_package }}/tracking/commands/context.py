@@ -10,7 +10,7 @@ def load_context(project_path: Path, env: str) -> KedroContext:
     """Load the configuration of an environment as a run would, hooks included.
 
     Raises:
-        TrackingError: there is no such environment, or ``mlflow.yml`` cannot be followed.
+        TrackingError: the environment does not exist, or ``mlflow.yml`` has an error.
     """
     with KedroSession.create(project_path, save_on_close=False, env=env) as session:
         context: KedroContext = session.load_context()  # type: ignore[attr-defined]

@@ -34,7 +34,7 @@ def package(metadata: ProjectMetadata) -> None:
 
 
 def _stays_here(name: str) -> bool:
-    """Say whether a path in the archive is left out, and all that is below it."""
+    """Whether the archive leaves out a path and everything below it."""
     patterns = settings.CONFIG_LOADER_ARGS.get("config_patterns", {})
     credentials = [p.removeprefix("**/") for p in patterns.get("credentials", ())]
     left_out = ["local/*", "*credentials*", *(f"*/{p}" for p in credentials)]

@@ -24,18 +24,18 @@ _PIPELINES = re.compile(r"--pipelines?[ =]('[^']+'|\S+)")
 
 @dataclass(frozen=True)
 class LatestRun:
-    """A run, as far as a list shows it.
+    """What a list shows of a run.
 
     Attributes:
         run_id: its id.
         name: its name.
         status: RUNNING, FINISHED, FAILED or KILLED.
-        pipeline: the pipelines that ran, joined by commas; empty for a run that no
-            ``kedro run`` has started.
+        pipeline: the pipelines that ran, joined by commas; empty if it was not started
+            by ``kedro run``.
         started: when it started, in UTC.
-        ended: when it ended; None while it goes on.
+        ended: when it ended, in UTC; None while it is running.
         metrics: the last value of each of its metrics.
-        url: its page; None where no server shows it.
+        url: its page; None if no server shows it.
     """
 
     run_id: str
@@ -49,18 +49,18 @@ class LatestRun:
 
     @property
     def seconds(self) -> float | None:
-        """How long it took; None while it goes on."""
+        """How long it took, in seconds; None while it is running."""
         return (self.ended - self.started).total_seconds() if self.ended else None
 
     def as_dict(self, metrics: Sequence[str]) -> dict[str, Any]:
-        """Give the run for a machine: times in ISO 8601, and of its metrics these."""
+        """Return the run for JSON, with times in ISO 8601, and only these metrics."""
         return {
             **asdict(self),
             "started": self.started.isoformat(timespec="milliseconds"),
             "ended": self.ended and self.ended.isoformat(timespec="milliseconds"),
             "seconds": self.seconds,
             "metrics": {
-                name: value if isfinite(value) else None  # JSON has no other numbers
+                name: value if isfinite(value) else None  # JSON has no NaN
                 for name, value in self.metrics.items()
                 if name in metrics
             },
@@ -73,10 +73,10 @@ class LatestRuns:
 
     Attributes:
         experiment: the experiment's name.
-        experiment_id: its id; None when there is no such experiment.
+        experiment_id: its id; None if the experiment does not exist.
         tracking_uri: the store, without a password.
         runs: the runs.
-        message: why there are none.
+        message: why there are no runs; empty if there are some.
     """
 
     experiment: str
@@ -86,10 +86,10 @@ class LatestRuns:
     message: str = ""
 
     def metrics(self, wanted: Sequence[str] = ()) -> list[str]:
-        """Give metrics to show: those wanted, or all, what most runs have first.
+        """Return the metrics to show: those wanted, or all, the most frequent first.
 
         Raises:
-            TrackingError: no run has one that is wanted.
+            TrackingError: no run has a wanted metric.
         """
         counts = Counter(name for run in self.runs for name in run.metrics)
         for name in wanted if self.runs else ():
@@ -103,7 +103,7 @@ class LatestRuns:
         return list(wanted) or sorted(counts, key=lambda name: (-counts[name], name))
 
     def as_dicts(self, metrics: Sequence[str]) -> list[dict[str, Any]]:
-        """Give the runs for a machine, each with its experiment and its store."""
+        """Return the runs for JSON, each with its experiment and its store."""
         store = {
             "experiment": self.experiment,
             "experiment_id": self.experiment_id,
@@ -113,11 +113,11 @@ class LatestRuns:
 
 
 def latest_runs(project_path: Path, env: str, limit: int) -> LatestRuns:
-    """Ask for the latest runs of an environment: two requests, which create nothing.
+    """Fetch the latest runs of an environment: two requests, which create nothing.
 
     Raises:
-        TrackingError: the configuration cannot be followed, or the server does not
-            answer or refuses the login.
+        TrackingError: the configuration has an error, or the server does not answer or
+            refuses the login.
     """
     context = load_context(project_path, env)
     config = mlflow_config(context)
@@ -131,7 +131,7 @@ def latest_runs(project_path: Path, env: str, limit: int) -> LatestRuns:
 def _search(
     connection: Connection, experiment: str, limit: int
 ) -> "tuple[str | None, Sequence[Run], str]":
-    """Give the experiment's id, its latest runs, and a sentence where there are none."""
+    """Return the experiment's id, its latest runs, and a message if there are none."""
     if is_missing(connection.uri):
         return None, (), f"No runs yet: the first one creates {connection.display_uri}."
     if connection.artifact_root:

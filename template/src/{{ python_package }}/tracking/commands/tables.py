@@ -1,4 +1,4 @@
-"""What commands show: tables that fit the terminal and need no colour."""
+"""Print results of commands as tables that fit the terminal and need no colour."""
 
 from collections.abc import Sequence
 from datetime import datetime, timezone
@@ -18,7 +18,7 @@ _COLOURS = {"FINISHED": "green", "FAILED": "red", "KILLED": "red", "RUNNING": "c
 
 
 def print_findings(findings: Sequence[Finding], project_path: Path) -> None:
-    """Show environments in a table, and below it what was found in each."""
+    """Print a table of environments, and below it what was found in each."""
     console = Console(highlight=False)
     table = _table("environment", "tracked", "experiment", "runs go to")
     for finding in findings:
@@ -35,7 +35,7 @@ def print_findings(findings: Sequence[Finding], project_path: Path) -> None:
 
 
 def print_runs(latest: LatestRuns, wanted: Sequence[str], project_path: Path) -> None:
-    """Show runs in a table, with the metrics that are wanted or as many as fit."""
+    """Print a table of runs, with the wanted metrics, or with as many as fit."""
     console = Console(highlight=False)
     if not latest.runs:
         _print_line(console, latest.message)
@@ -46,7 +46,7 @@ def print_runs(latest: LatestRuns, wanted: Sequence[str], project_path: Path) ->
     while metrics and not wanted and _width(table) > console.width:
         hidden.insert(0, metrics.pop())
         table = _runs(latest.runs, metrics)
-    if wanted:  # a terminal breaks lines that are too long, and no number is cut
+    if wanted:  # let the terminal break long lines, so that no number is cut off
         console = Console(highlight=False, width=max(console.width, _width(table)))
     address = display_uri(latest.tracking_uri, project_path)
     _print_line(console, f"Experiment '{latest.experiment}' at {address}\n")
@@ -76,7 +76,7 @@ def _runs(runs: Sequence[LatestRun], metrics: Sequence[str]) -> Table:
 
 
 def _table(*columns: str) -> Table:
-    """Make a table whose last column takes what does not fit into several lines."""
+    """Make a table whose last column wraps a text that does not fit."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     *others, last = columns
     for name in others:
@@ -96,5 +96,5 @@ def _number(value: float | None) -> str:
 
 
 def _print_line(console: Console, text: str) -> None:
-    """Break a line at words on a terminal; leave it whole in a file or a CI log."""
+    """Print a line; wrap it at words on a terminal, but not in a file or a CI log."""
     console.print(text, markup=False, soft_wrap=not console.is_terminal)

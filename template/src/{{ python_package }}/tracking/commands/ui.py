@@ -1,4 +1,4 @@
-"""MLflow's pages on a local or database store, served from this machine."""
+"""Serve MLflow's UI on this machine, for a local or database store."""
 
 import importlib.util
 import os
@@ -19,7 +19,7 @@ from ..server.local_store import create_local_store, is_missing, open_local_stor
 
 
 def serve(connection: Connection, host: str, port: int | None) -> int:
-    """Serve the pages until Ctrl-C.
+    """Serve the UI until Ctrl-C.
 
     Args:
         connection: to the store.
@@ -30,7 +30,8 @@ def serve(connection: Connection, host: str, port: int | None) -> int:
         The exit code of MLflow's own server.
 
     Raises:
-        TrackingError: the port is taken, or mlflow-skinny has no pages.
+        TrackingError: the port is taken, or only mlflow-skinny is installed, which has
+            no UI.
     """
     if importlib.util.find_spec("flask") is None:
         raise TrackingError(
@@ -52,12 +53,12 @@ def serve(connection: Connection, host: str, port: int | None) -> int:
         ready(connection.uri, connection.artifact_root)
         command += ["--default-artifact-root", connection.artifact_root.as_uri()]
     env = {
-        # To look at runs needs none of the server's background jobs, which take 2 GB.
+        # The UI needs none of the server's background jobs, which take 2 GB of memory.
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        # MLflow's affair, told to whoever looks at runs (Starlette 1.0, MLflow 3.17).
+        # A warning for MLflow's developers, not for users (Starlette 1.0, MLflow 3.17).
         "PYTHONWARNINGS": "ignore:starlette.middleware.wsgi is deprecated",
         **os.environ,
-        # Not among the arguments, which other users of the machine can read.
+        # Not an argument, since other users of the machine can read those.
         "MLFLOW_BACKEND_STORE_URI": connection.uri,
     }
     click.echo(f"Opening the runs of {connection.display_uri} …")
@@ -72,9 +73,9 @@ def serve(connection: Connection, host: str, port: int | None) -> int:
 
 
 def refuse_dead_server(connection: Connection) -> None:
-    """Ask a server once before the browser does.
+    """Check that a server answers before the browser opens its pages.
 
-    A browser may have a login of its own, so a refused one is no reason to stay away.
+    A refused login is no error here, since the browser may have its own login.
 
     Raises:
         TrackingError: it does not answer.
@@ -91,7 +92,7 @@ def refuse_dead_server(connection: Connection) -> None:
 
 
 def free_port(host: str) -> int:
-    """Give the first port from 5000 upwards on which nobody listens."""
+    """Return the first port from 5000 upwards on which nothing listens."""
     return next(port for port in range(5000, 65536) if _is_free(host, port))
 
 

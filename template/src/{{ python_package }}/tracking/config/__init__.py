@@ -1,1 +1,1 @@
-"""``mlflow.yml``: what it may say, read, and written."""
+"""``mlflow.yml``: its keys, how it is read, and how it is written."""

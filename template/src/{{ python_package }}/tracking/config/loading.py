@@ -1,4 +1,4 @@
-"""Read ``mlflow.yml``; what is wrong with it, in sentences."""
+"""Read ``mlflow.yml``, and explain its errors."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -41,8 +41,8 @@ def load_config(config_loader: AbstractConfigLoader) -> KedroMlflowConfig:
     """Read ``mlflow.yml`` as the config loader merges it; no file means all defaults.
 
     Raises:
-        TrackingError: there is no such environment, or else one sentence for each key
-            that is wrong, all of them at once.
+        TrackingError: the environment does not exist, the file cannot be parsed or
+            resolved, or keys are wrong: one sentence for each, all at once.
     """
     if hasattr(config_loader, "config_patterns"):
         config_loader.config_patterns.setdefault("mlflow", PATTERNS)
@@ -64,9 +64,9 @@ def load_config(config_loader: AbstractConfigLoader) -> KedroMlflowConfig:
 
 
 def _read(config_loader: AbstractConfigLoader, tries: int = 20) -> Any:
-    """Read the file, again where another thread has unregistered a resolver meanwhile.
+    """Read the file; retry if another thread has unregistered a resolver meanwhile.
 
-    Kedro does so whenever a session of the process has read its credentials.
+    Kedro unregisters it whenever a session in this process has read its credentials.
     """
     try:
         with mlflow_resolvers():
@@ -84,15 +84,15 @@ def mlflow_config(context: KedroContext) -> KedroMlflowConfig:
 
 
 def environment(config_loader: AbstractConfigLoader) -> str:
-    """Return the Kedro environment, which Kedro calls None for the default."""
+    """Return the Kedro environment; the default one is None in Kedro."""
     return config_loader.env or getattr(config_loader, "default_run_env", "") or "base"
 
 
 def key_location(key: str, config_loader: AbstractConfigLoader) -> str:
-    """Name the file that sets a key, and the key, as errors begin.
+    """Name the file that sets a key, and the key, for the beginning of an error.
 
-    The environment's file wins over base's, as in the merge; a key that no file sets
-    is simply of ``mlflow.yml``.
+    The environment's file has precedence over base's, as in the merge. For a key that
+    no file sets, the file is just ``mlflow.yml``.
     """
     for name, file in mlflow_files(config_loader):
         if _sets(yaml.safe_load(file.read_text("utf-8")), key.split(".")):
@@ -101,7 +101,7 @@ def key_location(key: str, config_loader: AbstractConfigLoader) -> str:
 
 
 def mlflow_files(config_loader: AbstractConfigLoader) -> Iterator[tuple[str, Path]]:
-    """Yield the files of ``mlflow.yml`` with their names for people, the winner first."""
+    """Yield the files of ``mlflow.yml`` and their names for messages, by precedence."""
     source = Path(str(config_loader.conf_source))
     for env in (environment(config_loader), getattr(config_loader, "base_env", "")):
         for file in sorted((source / env).glob("**/mlflow*.y*ml")) if env else ():
@@ -109,11 +109,12 @@ def mlflow_files(config_loader: AbstractConfigLoader) -> Iterator[tuple[str, Pat
 
 
 def unread_params(context: KedroContext) -> list[str]:
-    """Return parameters of ``kedro run --params`` that are meant for MLflow and read by nobody.
+    """Return ``--params`` that are meant for MLflow, but that nothing reads.
 
-    Only names that people use for MLflow's own things count. Such a parameter is read where
-    a file of the configuration resolves ``${runtime_params:NAME}``, where ``parameters.yml``
-    has it, or where a node takes it, or all parameters.
+    Only names that are usual for settings of MLflow count, such as ``run_id``. A
+    parameter is read if a file of the configuration resolves
+    ``${runtime_params:NAME}``, if ``parameters.yml`` has it, or if a node takes it or
+    takes all parameters.
     """
     loader = context.config_loader
     conf_source = Path(str(loader.conf_source))

@@ -44,7 +44,7 @@ class RequestHeaderProviderOptions(_Section):
     )
     """Import path of a subclass of MLflow's RequestHeaderProvider.
 
-    Null: no headers."""
+    Null: no headers are added."""
 
     pass_context: bool = False
     """Whether the class also gets the Kedro context, as kedro_context."""
@@ -79,7 +79,7 @@ class ServerOptions(_Section):
     credentials: str | None = Field(default=None, examples=["mlflow"])
     """An entry of credentials.yml whose keys become environment variables during a run.
 
-    Null: the variables that are set already."""
+    Null: only the variables that are set already."""
 
     request_header_provider: RequestHeaderProviderOptions = (
         RequestHeaderProviderOptions()
@@ -88,7 +88,7 @@ class ServerOptions(_Section):
 
 
 class DisableTrackingOptions(_Section):
-    """Runs that leave no trace in MLflow."""
+    """Runs that are not logged to MLflow."""
 
     pipelines: list[str] = Field(
         default=[], examples=[["data_preparation", "reporting"]]
@@ -98,13 +98,13 @@ class DisableTrackingOptions(_Section):
     A run of several pipelines is tracked unless all of them are listed."""
 
     disable_autologging: bool = True
-    """Whether MLflow's autologging is kept off during a run.
+    """Whether MLflow's autologging is turned off during a run.
 
     False: it stays as your code has set it."""
 
 
 class CreateExperimentOptions(_Section):
-    """What a new experiment gets; an experiment that exists is left as it is."""
+    """Settings of a new experiment; an existing experiment is not changed."""
 
     artifact_location: str | None = Field(
         default=None, examples=["s3://penguins/artifacts"]
@@ -122,15 +122,15 @@ class ExperimentOptions(_Section):
     """Its name. Null: the name of the Python package."""
 
     create: bool = True
-    """Whether it is created when it does not exist.
+    """Whether it is created if it does not exist.
 
     False: that is an error."""
 
     create_experiment_kwargs: CreateExperimentOptions = CreateExperimentOptions()
-    """What a new experiment gets; an experiment that exists is left as it is."""
+    """Settings of a new experiment; an existing experiment is not changed."""
 
     restore_if_deleted: bool = True
-    """Whether it is restored when somebody has deleted it.
+    """Whether it is restored if it was deleted.
 
     False: that is an error."""
 
@@ -145,7 +145,7 @@ class RunOptions(_Section):
     """Its name. Null: the names of the pipelines. A run with an id keeps its own."""
 
     nested: bool = True
-    """Whether nodes may open runs below it.
+    """Whether nodes may open nested runs.
 
     False: that is an error."""
 
@@ -154,19 +154,19 @@ class DictParamsOptions(_Section):
     """Parameters that are mappings."""
 
     flatten: bool = False
-    """Whether each key becomes a parameter of its own.
+    """Whether each key becomes a separate parameter.
 
-    With classifier: {C: 1.0, max_iter: 200} that is classifier.C and classifier.max_iter."""
+    classifier: {C: 1.0, max_iter: 200} becomes classifier.C and classifier.max_iter."""
 
     recursive: bool = True
-    """Whether that goes on in the mappings below."""
+    """Whether mappings inside of mappings are flattened, too."""
 
     sep: str = Field(default=".", examples=["_"])
-    """What joins the keys."""
+    """Separator between the keys."""
 
 
 class ParamsOptions(_Section):
-    """How Kedro's parameters become MLflow's."""
+    """How Kedro's parameters are logged to MLflow."""
 
     dict_params: DictParamsOptions = DictParamsOptions()
     """Parameters that are mappings."""
@@ -174,24 +174,24 @@ class ParamsOptions(_Section):
     long_params_strategy: Literal["fail", "truncate", "tag"] = Field(
         default="fail", examples=["tag"]
     )
-    """What becomes of a value that is too long for MLflow: an error (fail),
-    its beginning (truncate), or a tag of the run (tag)."""
+    """What to do with a value that is too long for MLflow: raise an error (fail),
+    cut it off (truncate), or log it as a tag of the run (tag)."""
 
     redact: list[str] = Field(
         default=list(SECRET_NAMES), examples=[["*password*", "*token*", "!pad_token"]]
     )
-    """Names, with wildcards, whose values are never shown to MLflow.
+    """Names, with wildcards, whose values are never sent to MLflow.
 
-    ``!`` makes an exception, and the last that matches counts. A list of yours takes the
-    place of this one. Values that look secret, such as a login in an address, are hidden
-    under any name."""
+    ``!`` makes an exception, and the last pattern that matches decides. Your own list
+    replaces this one. Values that look secret, such as a login in an address, are
+    hidden under any name."""
 
 
 class TrackingOptions(_Section):
     """What is tracked, and where."""
 
     disable_tracking: DisableTrackingOptions = DisableTrackingOptions()
-    """Runs that leave no trace in MLflow."""
+    """Runs that are not logged to MLflow."""
 
     experiment: ExperimentOptions = ExperimentOptions()
     """The experiment that the runs belong to."""
@@ -200,7 +200,7 @@ class TrackingOptions(_Section):
     """The run."""
 
     params: ParamsOptions = ParamsOptions()
-    """How Kedro's parameters become MLflow's."""
+    """How Kedro's parameters are logged to MLflow."""
 
 
 class UiOptions(_Section):
@@ -226,12 +226,12 @@ class KedroMlflowConfig(_Section):
     """Where 'kedro mlflow ui' listens."""
 
     def __repr__(self) -> str:
-        """Show each key with its value, without secrets, as ``mlflow.yml`` would."""
+        """Return each key with its value as YAML, without secrets."""
         return yaml.safe_dump(_shown_section(self), sort_keys=False)
 
     __str__ = __repr__
 
-    def __rich_console__(self, *_: Any) -> Iterator[str]:  # which Kedro's notebooks ask
+    def __rich_console__(self, *_: Any) -> Iterator[str]:  # called in Kedro's notebooks
         yield repr(self)
 
 

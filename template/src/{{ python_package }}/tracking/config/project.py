@@ -1,4 +1,4 @@
-"""What a run needs from the project before ``mlflow.yml`` is read: environment and pipeline."""
+"""Check that a project has the environment, and a pipeline to run."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,17 +9,17 @@ from ..errors import TrackingError, did_you_mean
 
 
 def environments(conf_source: Path) -> Iterator[str]:
-    """Yield the environments of a project: each folder of its configuration but base."""
+    """Yield the environments of a project: each folder in conf/ but base."""
     for folder in sorted(conf_source.iterdir()):
         if folder.is_dir() and folder.name != "base" and folder.name[0] not in "._":
             yield folder.name
 
 
 def refuse_unknown_environment(conf_source: Path, env: str) -> None:
-    """Refuse an environment without a folder, at which Kedro would fail later.
+    """Refuse an environment that has no folder, before Kedro fails on it.
 
     Raises:
-        TrackingError: there is no such environment.
+        TrackingError: the environment does not exist.
     """
     if conf_source.is_dir() and not (conf_source / env).is_dir():
         known = list(environments(conf_source))
@@ -32,8 +32,8 @@ def refuse_unknown_environment(conf_source: Path, env: str) -> None:
 def refuse_empty_pipeline() -> None:
     """Refuse a ``kedro run`` whose default pipeline has no nodes.
 
-    Kedro would end in a traceback. Only the command line is meant: elsewhere its exception
-    is one like any other.
+    Kedro would end in a traceback. Code that opens a session gets Kedro's own
+    exception.
 
     Raises:
         TrackingError: there is nothing to run.

@@ -1,4 +1,4 @@
-"""``mlflow.yml`` as the template renders it, and its JSON schema."""
+"""Write ``mlflow.yml`` and its JSON schema, from the options."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from .options import KedroMlflowConfig
 
 
 def json_schema() -> dict[str, Any]:
-    """Give the JSON schema of ``mlflow.yml``, in which any value may be a ``${…}``."""
+    """Return the JSON schema of ``mlflow.yml``, where any value may be a ``${…}``."""
     schema = KedroMlflowConfig.model_json_schema()
     for section in (schema, *schema["$defs"].values()):
         for key, field in section["properties"].items():
@@ -29,9 +29,9 @@ def _or_resolver(field: dict[str, Any]) -> dict[str, Any]:
 
 
 def environment_yaml(env: str, tracking_uri: str | None = None) -> str:
-    """Give the ``mlflow.yml`` of an environment, which says only where its runs go.
+    """Return the ``mlflow.yml`` of an environment, which sets only where its runs go.
 
-    Without a tracking URI it says nothing: a null there would hide what base says.
+    Without a tracking URI it sets nothing: a null would override the value of base.
     """
     head = (
         "# yaml-language-server: $schema=../mlflow.schema.json\n"
@@ -45,8 +45,9 @@ def environment_yaml(env: str, tracking_uri: str | None = None) -> str:
 def documented_yaml(values: Mapping[str, str] | None = None) -> str:
     """Return ``mlflow.yml`` with every key, its meaning in a comment and its default.
 
-    Only the first paragraph of a description is its comment. The rest is for the schema
-    and the reference: a comment that changes meets edits of its key in an update.
+    Only the first paragraph of a description becomes a comment. The rest is for the
+    schema and the reference, since a changed comment can conflict with a user's edit of
+    its key in an update.
 
     Args:
         values: texts that replace the default of a key, by its dotted name.
@@ -75,5 +76,5 @@ def _lines(
             yield from _lines(type(default), key, values)
         else:
             text = yaml.safe_dump(default, default_flow_style=True).split("\n...")[0]
-            text = text.strip().replace("\n", f"\n{indent}")  # of a list that is long
+            text = text.strip().replace("\n", f"\n{indent}")  # a long list
             yield f"{indent}{name}: {values.get('.'.join(key), text)}\n"

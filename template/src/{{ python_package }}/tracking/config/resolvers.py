@@ -1,4 +1,4 @@
-"""Resolvers that ``mlflow.yml`` may use beside Kedro's own."""
+"""Resolvers that ``mlflow.yml`` may use in addition to Kedro's own."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -14,10 +14,10 @@ RESOLVERS = ("globals", "km.random_name", "oc.env", "runtime_params")
 
 @contextmanager
 def mlflow_resolvers() -> Iterator[None]:
-    """Let ``${km.random_name:}`` and ``${oc.env:…}`` work while ``mlflow.yml`` is read.
+    """Register ``${km.random_name:}`` and ``${oc.env:…}`` while ``mlflow.yml`` is read.
 
-    Kedro registers ``oc.env`` for credentials alone and unregisters it after those.
-    Resolvers belong to the process, so one file is read at a time.
+    Kedro registers ``oc.env`` only while it reads credentials. Resolvers belong to the
+    process, so one file is read at a time.
     """
     with _lock:
         _register("km.random_name", _random_name)
@@ -37,7 +37,7 @@ def _register(name: str, resolver: Callable[..., str | None]) -> None:
 
 
 def _random_name() -> str:
-    """Return a name such as ``placid-crane-512``, as MLflow gives its runs."""
+    """Return a name such as ``placid-crane-512``, as MLflow generates for its runs."""
     from mlflow.utils.name_utils import _generate_random_name
 
     name: str = _generate_random_name()

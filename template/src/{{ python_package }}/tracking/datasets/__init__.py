@@ -1,4 +1,4 @@
-"""The catalog's MLflow datasets, and how a run takes hold of them."""
+"""The catalog's MLflow datasets, and how they are connected to a run."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -17,12 +17,11 @@ def connect(
     catalog: "CatalogProtocol[Any, Any]",
     server: Callable[[], AbstractContextManager[object]],
 ) -> None:
-    """Tell the MLflow datasets of a catalog outside of a run their name and server.
+    """Set the name and server of a catalog's MLflow datasets, outside of a run.
 
     Args:
-        catalog: the catalog, whose datasets, those of patterns too, are made when it is
-            asked for them.
-        server: the server that a dataset talks to where no run is under way.
+        catalog: the catalog. It creates a dataset, also one of a pattern, on first use.
+        server: connects to the server while a dataset is used outside of a run.
     """
     get = catalog.get
 
@@ -38,7 +37,7 @@ def connect(
 def bind(
     pipeline: Pipeline, catalog: "CatalogProtocol[Any, Any]", handle: "RunHandle"
 ) -> None:
-    """Tell the MLflow datasets of a pipeline their catalog name and their run."""
+    """Set the catalog name and the run of a pipeline's MLflow datasets."""
     for name, dataset in _mlflow_datasets(pipeline, catalog):
         dataset.bind(name, handle)
 
@@ -48,16 +47,16 @@ def untrack(
     catalog: "CatalogProtocol[Any, Any]",
     server: Callable[[], AbstractContextManager[object]],
 ) -> None:
-    """Put what a pipeline needs without MLflow in the place of its MLflow datasets.
+    """Replace the MLflow datasets of a pipeline by what it needs without MLflow.
 
     Args:
         pipeline: the pipeline that runs.
         catalog: its catalog, which is changed.
-        server: the server, from which inputs that MLflow keeps are fetched beforehand;
-            it is not called where there are none.
+        server: connects to the server, to fetch inputs that are stored in MLflow. Not
+            called if there are none.
 
     Raises:
-        DatasetError: such an input is not there.
+        DatasetError: such an input does not exist.
     """
     inputs = pipeline.inputs()
     stored = []

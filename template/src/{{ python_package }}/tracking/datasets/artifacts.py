@@ -14,18 +14,18 @@ from .files import Files
 class MlflowArtifactDataset(MlflowDataset):
     """Saves with another dataset, then logs what it saved as artifacts of the run.
 
-    A file keeps its name. A folder keeps its name too, and of its files those are logged
-    that this save has written: the partitions of the saved mapping, or what is new or
-    has changed. A version is logged under the file's own name.
+    Files and folders keep their names. Of a folder, the files are logged that this save
+    has written: the partitions of the saved mapping, or files that are new or changed.
+    A versioned file is logged under its own name, without the version.
 
     Args:
         dataset: configuration of the dataset that saves and loads, as in the catalog.
-            It has a ``filepath`` or ``path``, local or of any file system of fsspec.
-        run_id: the run to log to and load from. None logs to the run under way, and
-            loads what ``dataset`` has saved, without MLflow.
-        artifact_path: folder among the run's artifacts; None for the top.
+            It has a ``filepath`` or ``path``, local or on any file system of fsspec.
+        run_id: the run to log to and load from. None logs to the active run, and loads
+            what ``dataset`` has saved, without MLflow.
+        artifact_path: folder in the run's artifacts; None for the top.
         credentials: credentials for ``dataset``, unless it has its own.
-        metadata: anything; Kedro leaves it alone.
+        metadata: anything; Kedro ignores it.
         version: set by Kedro for ``versioned: true`` beside ``dataset``.
 
     Raises:
@@ -74,7 +74,7 @@ class MlflowArtifactDataset(MlflowDataset):
         kind, arguments = parse_dataset_definition(config, *(version or ()))
         self._files = Files(arguments)
         self._dataset: AbstractDataset[Any, Any] = kind(**arguments)
-        self._SINGLE_PROCESS = getattr(kind, "_SINGLE_PROCESS", False)  # asked by Kedro
+        self._SINGLE_PROCESS = getattr(kind, "_SINGLE_PROCESS", False)  # read by Kedro
         self._run_id = run_id
         self.artifact_path = artifact_path
         self.metadata = metadata
@@ -93,7 +93,7 @@ class MlflowArtifactDataset(MlflowDataset):
     def load(self) -> Any:
         """Load what the inner dataset has saved, or the artifact of the given run.
 
-        What it loads lazily, such as partitions, is there as long as this dataset is.
+        Data that are loaded lazily, such as partitions, exist as long as this dataset.
         """
         if self._run_id is None:
             return self._dataset.load()
@@ -101,7 +101,7 @@ class MlflowArtifactDataset(MlflowDataset):
         return type(self._dataset)(**self._files.at(path)).load()
 
     def untrack(self, name: str, catalog: "CatalogProtocol[Any, Any]") -> None:
-        """Leave the inner dataset alone in its place."""
+        """Replace it by the inner dataset."""
         replace(catalog, name, self._dataset)
 
     def __getattr__(self, name: str) -> Any:
@@ -137,12 +137,12 @@ class MlflowArtifactDataset(MlflowDataset):
 
 
 def _shown(dataset: Any) -> str:
-    """What was found, without values, which may be secret."""
+    """Describe what was found, without values, which may be secret."""
     if isinstance(dataset, dict):
         return f"the keys {sorted(dataset)}"
     return type(dataset).__name__
 
 
 def _within(folder: PurePosixPath) -> str | None:
-    """A folder among the artifacts, as MLflow names it: None for the top."""
+    """Return a folder of the artifacts as MLflow expects it: None for the top."""
     return None if folder == PurePosixPath() else str(folder)

@@ -29,18 +29,18 @@ class MlflowDataset(AbstractDataset[Any, Any]):
     def connect(
         self, name: str, server: Callable[[], AbstractContextManager[object]]
     ) -> None:
-        """Take the catalog name, and the server of a catalog outside of a run."""
+        """Set the catalog name, and the server to use outside of a run."""
         self.name = name
         self._server = server
 
     def bind(self, name: str, handle: "RunHandle") -> None:
-        """Take the catalog name, and the run that a Kedro run has started."""
+        """Set the catalog name, and the MLflow run of the Kedro run."""
         self.name = name
         self._handle = handle
 
     @property
     def run_id(self) -> str | None:
-        """The run that it was given, or else the one under way, as in kedro-mlflow."""
+        """The run that was set, or else the active run, as in kedro-mlflow."""
         import mlflow
 
         if self._run_id:
@@ -53,36 +53,37 @@ class MlflowDataset(AbstractDataset[Any, Any]):
         self._run_id = run_id
 
     def untrack(self, name: str, catalog: "CatalogProtocol[Any, Any]") -> None:
-        """Let an untracked run keep the data to itself, in memory."""
+        """Keep the data in memory, for an untracked run."""
         replace(catalog, name, _in_memory(catalog, name))
 
     @property
     def is_stored(self) -> bool:
-        """Whether it loads what was there before this run, and so needs a server."""
+        """Whether it loads data from before this run, and so needs a server."""
         return self._run_id is not None
 
     def prefetch(self, name: str) -> None:
-        """Read from the server, ahead of an untracked run that loads it.
+        """Read the data from the server, before an untracked run loads them.
 
         Raises:
-            DatasetError: it is not there.
+            DatasetError: they do not exist.
         """
         self.name = name
         self._prefetched = self._read()
 
     def _read(self) -> Any:
-        """Give what ``load`` needs from the server, in a form that can be pickled."""
+        """Return what ``load`` needs from the server, in a form that can be pickled."""
         raise NotImplementedError
 
     @contextmanager
     def _active_run(self, path: str) -> Iterator[str]:
-        """Give the id of the run to use, which is active in this thread meanwhile.
+        """Yield the id of the run to use; the run is active in this thread meanwhile.
 
         Args:
             path: what is saved to the run or loaded from it, for errors.
 
         Raises:
-            DatasetError: there is no run, or MLflow fails; names dataset, run and path.
+            DatasetError: there is no run, or MLflow fails. The message names the
+                dataset, the run and the path.
         """
         import mlflow
 
@@ -103,13 +104,13 @@ class MlflowDataset(AbstractDataset[Any, Any]):
                 yield run_id
 
     def _client(self) -> "MlflowClient":
-        """Return a client of the run's server, or of the process's outside of a run."""
+        """Return a client of the run's server; outside of a run, of the process's."""
         from mlflow import MlflowClient
 
         return self._handle.client() if self._handle else MlflowClient()
 
     def _flush(self) -> None:
-        """Wait for metrics that are under way, before any are read."""
+        """Wait until queued metrics are sent, before any are read."""
         if self._handle:
             self._handle.flush()
 
@@ -131,7 +132,7 @@ class MlflowDataset(AbstractDataset[Any, Any]):
         return f"{kind} '{self.name}'" if self.name else kind
 
     def _downloaded(self, uri: str) -> str:
-        """Give the local path of an artifact or model, good until ``release``."""
+        """Return the local path of an artifact or model, valid until ``release``."""
         from mlflow.artifacts import download_artifacts
 
         folder = TemporaryDirectory(prefix="kedro-mlflow-")
@@ -146,7 +147,7 @@ class MlflowDataset(AbstractDataset[Any, Any]):
             self._downloads = ()
 
     def __getstate__(self) -> dict[str, Any]:
-        state = {**self.__dict__, "_downloads": ()}  # the folders stay their owner's
+        state = {**self.__dict__, "_downloads": ()}  # a copy must not delete them
         state.pop("_server", None)
         return state
 
@@ -154,7 +155,7 @@ class MlflowDataset(AbstractDataset[Any, Any]):
 def _in_memory(
     catalog: "CatalogProtocol[Any, Any]", name: str
 ) -> "AbstractDataset[Any, Any]":
-    """The dataset that this catalog makes of a name that nobody has declared."""
+    """Return the dataset that this catalog creates for an undeclared name."""
     kind = type(catalog) if isinstance(catalog, DataCatalog) else DataCatalog
     return AbstractDataset.from_config(
         name, dict(kind.default_runtime_patterns["{default}"])
@@ -166,14 +167,14 @@ def replace(
     name: str,
     dataset: "AbstractDataset[Any, Any]",
 ) -> None:
-    """Put another dataset under a name of the catalog, without Kedro's warning.
+    """Replace a dataset of the catalog, without Kedro's warning.
 
-    The entry keeps its validator, which Kedro would forget with the dataset.
+    The entry keeps its validator, which Kedro would drop with the dataset.
     """
     # Private, of Kedro 1.6 to 1.7; the public validator_specs is a copy.
     validators: dict[str, Any] = getattr(catalog, "_validator_specs", {})
     validator = validators.get(name)
-    with without("kedro.io.data_catalog", "Replacing dataset"):  # what is meant here
+    with without("kedro.io.data_catalog", "Replacing dataset"):  # intended here
         catalog[name] = dataset
     if validator is not None:
         validators[name] = validator

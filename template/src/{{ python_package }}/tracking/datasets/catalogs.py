@@ -1,4 +1,4 @@
-"""Which context a catalog was made by; Kedro hands that to no hook."""
+"""Find the context that has created a catalog; Kedro passes it to no hook."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ _making: ContextVar[KedroContext] = ContextVar("making")
 
 
 def announce(context: KedroContext) -> None:
-    """Let ``making_context`` know the context whenever it makes a catalog."""
+    """Make ``making_context`` return the context whenever it creates a catalog."""
     make = context._get_catalog
 
     def get_catalog(*args: Any, **kwargs: Any) -> "CatalogProtocol[Any, Any]":
@@ -27,17 +27,17 @@ def announce(context: KedroContext) -> None:
 
 
 def making_context() -> KedroContext:
-    """Return the context that is making a catalog, while ``after_catalog_created`` runs."""
+    """Return the context that is creating a catalog, in ``after_catalog_created``."""
     return _making.get()
 
 
 def remember_context(catalog: "CatalogProtocol[Any, Any]") -> None:
-    """Keep the context on the catalog of a run, which ``context_of`` takes off again."""
+    """Store the context on the catalog of a run, until ``context_of`` removes it."""
     setattr(catalog, _ATTRIBUTE, making_context())
 
 
 def context_of(catalog: "CatalogProtocol[Any, Any]") -> KedroContext:
-    """Return the context of a run's catalog, once: workers cannot pickle it."""
+    """Return the context of a run's catalog, and remove it: it cannot be pickled."""
     context: KedroContext = catalog.__dict__.pop(_ATTRIBUTE)
     return context
 

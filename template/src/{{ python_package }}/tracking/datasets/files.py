@@ -1,4 +1,4 @@
-"""Where a dataset of the catalog keeps its files, and which of them a save has written."""
+"""Find the files of a dataset, and which of them a save has written."""
 
 import contextlib
 import posixpath
@@ -23,7 +23,7 @@ class Files:
         name: name of the file or folder.
 
     Raises:
-        DatasetError: the arguments hold neither.
+        DatasetError: the arguments have neither.
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
@@ -38,14 +38,14 @@ class Files:
         options = {k: v for k, v in self._fs_args.items() if not _is_for_open(k)}
         options.update(config.get("credentials") or {})
         url = str(config[self._key])
-        if self._key == "filepath":  # which Kedro's datasets read in their own way
+        if self._key == "filepath":  # Kedro's datasets parse it in their own way
             url = "://".join(get_protocol_and_path(url, config.get("version")))
         self._fs, root = fsspec.url_to_fs(url, **options)
         self._root: str = root.rstrip("/")
         self.name = posixpath.basename(self._root)
 
     def at(self, path: str) -> dict[str, Any]:
-        """Give arguments for a dataset of the same kind on a local file or folder."""
+        """Return arguments for a dataset of the same kind on a local file or folder."""
         config = {k: v for k, v in self._config.items() if k != "version"}
         config[self._key] = path
         if not isinstance(self._fs, LocalFileSystem):
@@ -56,7 +56,7 @@ class Files:
         return config
 
     def before_save(self, data: Any) -> "Save":
-        """Note how the files are before ``data`` is saved, and make their folders."""
+        """Record the files before ``data`` is saved, and create their folders."""
         version: Version | None = self._config.get("version")
         top, targets = posixpath.dirname(self._root), [self._root]
         if version:
@@ -75,8 +75,8 @@ class Files:
 class Save:
     """One save of a dataset.
 
-    A file that the dataset is known to write is one of the save's. Within a folder, whose
-    content is the dataset's own affair, it is every file that is new or has changed.
+    A file that the dataset is known to write always counts as written. In a folder,
+    whose content only the dataset knows, files that are new or changed count.
 
     Args:
         fs: the file system.
@@ -93,10 +93,10 @@ class Save:
         self._before = self._found()
 
     def written(self) -> Iterator[tuple[Path, str]]:
-        """Give each file of the save.
+        """Yield each file of the save.
 
         Yields:
-            A local path, good until the next one, and the file's folder, relative to
+            A local path, valid until the next one, and the file's folder, relative to
             ``top``.
         """
         for file, info in self._found().items():

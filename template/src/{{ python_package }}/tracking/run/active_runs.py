@@ -23,7 +23,7 @@ def push(run: "Run", nested: bool) -> None:
 
     Args:
         run: the run.
-        nested: whether nodes may open runs below it.
+        nested: whether nodes may open nested runs.
     """
     stack = _stack().get()
     others = [] if _is_inherited(stack) else list(stack)
@@ -33,11 +33,11 @@ def push(run: "Run", nested: bool) -> None:
 
 
 def pop(run: "Run", keep: bool = False) -> None:
-    """Undo ``push``: take the run, and those open below it, off this thread's stack.
+    """Undo ``push``: remove the run, and its nested runs, from this thread's stack.
 
     Args:
         run: the run.
-        keep: whether it stays there, since it was before.
+        keep: whether it stays there, since it was there before ``push``.
     """
     stack = list(_stack().get())
     if not keep and _holds(stack, run):
@@ -52,9 +52,9 @@ def is_active(run: "Run") -> bool:
 
 
 def active_run() -> "Run | None":
-    """Return the run that is active in this thread and that somebody else has started.
+    """Return the run that other code has made active in this thread.
 
-    A run that the thread would inherit from another Kedro run is none.
+    A run that the thread inherits from another Kedro run does not count.
     """
     if loaded_mlflow() is None:
         return None
@@ -63,14 +63,14 @@ def active_run() -> "Run | None":
 
 
 def run_id_of_orchestrator() -> str | None:
-    """Return ``MLFLOW_RUN_ID``, unless it is there for the children of our own nodes."""
+    """Return ``MLFLOW_RUN_ID``, unless it was set here for child processes of nodes."""
     run_id = os.environ.get(_RUN_ID)
     is_ours = run_id == _inheritance.exported != _inheritance.before
     return None if is_ours else run_id
 
 
 def open_below(run: "Run") -> "list[ActiveRun]":
-    """Return the runs that nodes have opened below a run, in any thread, newest first."""
+    """Return the open nested runs of a run, in all threads, newest first."""
     found = []
     for stack in _stack().get_all_thread_values().values():
         ids = [active.info.run_id for active in stack]
@@ -81,17 +81,17 @@ def open_below(run: "Run") -> "list[ActiveRun]":
 
 @contextmanager
 def inherited(run: "Run", nested: bool, is_worker: bool = False) -> Iterator[None]:
-    """Let threads, forks and processes that a node starts log to the run meanwhile.
+    """Make threads and processes that a node starts log to the run, inside the block.
 
-    Threads and forks find it on MLflow's stack, whose default factory returns it.
-    Spawned processes find it by ``MLFLOW_RUN_ID``, which MLflow itself reads. While
-    several runs are open in this process, it is not known whose child a new thread is:
-    then none inherits.
+    Threads and forks get it from MLflow's stack, whose default factory returns it;
+    spawned processes from ``MLFLOW_RUN_ID``, which MLflow itself reads. While several
+    runs are open in this process, nothing inherits a run, since it is not known which
+    run has started a new thread.
 
     Args:
         run: the run.
-        nested: whether nodes may open runs below it.
-        is_worker: whether all threads of this process are there for the run.
+        nested: whether nodes may open nested runs.
+        is_worker: whether all threads of this process belong to the run.
     """
     stacks = _stack().get_all_thread_values()
     owners = {thread for thread, stack in stacks.items() if _holds(stack, run)}
@@ -110,8 +110,8 @@ class _Stack(list["ActiveRun"]):
 
     Args:
         runs: the runs.
-        nested: whether a node may open another.
-        inherited: whether a thread has it from the node that started the thread.
+        nested: whether nodes may open nested runs.
+        inherited: whether the thread inherits it from the node that started the thread.
     """
 
     def __init__(
@@ -134,13 +134,13 @@ class _Stack(list["ActiveRun"]):
 
 
 class _Inheritance:
-    """What a new thread or process of a node inherits in this process.
+    """The runs that new threads and processes of nodes inherit.
 
-    MLflow's stack and ``MLFLOW_RUN_ID`` belong to the process, and so does this. It is
-    empty whenever no run is open.
+    There is one for each process, as there is one ``MLFLOW_RUN_ID`` and one stack of
+    MLflow's. It is empty when no run is open.
 
     Attributes:
-        exported: the value of ``MLFLOW_RUN_ID`` that is there for child processes.
+        exported: the value of ``MLFLOW_RUN_ID`` that is set for child processes.
         before: the value that it had before.
     """
 
@@ -206,10 +206,10 @@ class _Inheritance:
 
 
 class _Hidden:
-    """``MLFLOW_RUN_ID`` as MLflow sees it in a process whose run is on its stack.
+    """Hides ``MLFLOW_RUN_ID`` from MLflow in a process whose run is on MLflow's stack.
 
-    ``mlflow.start_run(nested=True)`` would otherwise take the run itself for the nested
-    one, rename it, end it, and delete the variable.
+    Otherwise ``mlflow.start_run(nested=True)`` would use the run itself as the nested
+    run: rename it, end it, and delete the variable.
     """
 
     name = _RUN_ID
@@ -222,7 +222,7 @@ class _Hidden:
 
 
 def _hide(variable: Any) -> None:
-    """Set what MLflow reads ``MLFLOW_RUN_ID`` by: private, see docs/decisions/0004."""
+    """Set how MLflow reads ``MLFLOW_RUN_ID``: private, see docs/decisions/0004."""
     from mlflow.tracking import fluent
 
     setattr(fluent, _RUN_ID, variable)
@@ -237,7 +237,7 @@ def drop_connections() -> None:
 
 
 def forget_all() -> None:
-    """Leave MLflow no run that it would end with this process."""
+    """Clear MLflow's stack, whose runs MLflow would end with this process."""
     _stack().default_factory = list
     _stack().set([])
 
@@ -257,7 +257,7 @@ def _is_inherited(stack: "list[ActiveRun]") -> bool:
 
 
 def _stack() -> Any:
-    """MLflow's stack of each thread: private, see docs/decisions/0004."""
+    """Return MLflow's stacks, one for each thread: private, see docs/decisions/0004."""
     from mlflow.tracking import fluent
 
     return fluent._active_run_stack

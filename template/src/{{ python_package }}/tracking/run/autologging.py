@@ -6,9 +6,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def autologging_paused() -> Iterator[None]:
-    """Turn off the autologging that is on, and restore it at the end.
+    """Turn off the autologging that is on, and restore it at the end of the block.
 
-    What a node turns on itself in the meantime works, and stays as the node left it.
+    Autologging that a node turns on meanwhile works, and stays as the node leaves it.
     """
     from mlflow.utils.autologging_utils import AUTOLOGGING_INTEGRATIONS as integrations
     from mlflow.utils.import_hooks import _post_import_hooks as hooks
@@ -21,7 +21,7 @@ def autologging_paused() -> Iterator[None]:
     }
     paused = {name: {**config, "disable": True} for name, config in on.items()}
     integrations.update(paused)
-    # mlflow.autolog() waits for libraries that a node may be the first to import.
+    # mlflow.autolog() also waits for libraries that a node may import later.
     waiting = {name: hooks.pop(name) for name in list(hooks) if hooks[name]}
     try:
         yield

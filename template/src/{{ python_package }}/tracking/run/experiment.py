@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def experiment_name(options: ExperimentOptions, context: KedroContext) -> str:
-    """Give the name that ``mlflow.yml`` sets, or else the Python package's."""
+    """Return the name that ``mlflow.yml`` sets, or else the Python package's."""
     return options.name or context._package_name
 
 
@@ -26,17 +26,18 @@ def experiment_id(
     context: KedroContext,
     artifact_root: Path | None,
 ) -> str:
-    """Give the id of the experiment, created or restored where ``mlflow.yml`` allows it.
+    """Return the id of the experiment; create or restore it if ``mlflow.yml`` allows.
 
     Args:
         client: a client of the tracking server; one request, two for a new experiment.
         options: ``tracking.experiment`` of ``mlflow.yml``.
-        context: the run's; a relative ``artifact_location`` is anchored at its project.
-        artifact_root: where artifacts go without an ``artifact_location``; None leaves
-            it to the server.
+        context: the run's; a relative ``artifact_location`` is relative to its project.
+        artifact_root: where artifacts go without an ``artifact_location``; None lets
+            the server decide.
 
     Raises:
-        TrackingError: it does not exist or is deleted, and may not be made or restored.
+        TrackingError: it does not exist or is deleted, and may not be created or
+            restored.
     """
     from mlflow.exceptions import MlflowException
 

@@ -24,7 +24,7 @@ _PROCESS = uuid.uuid4()  # two containers may both have a process 1
 
 
 def this_process() -> tuple[int, uuid.UUID]:
-    """Return what tells this process from all others, on any machine."""
+    """Return what identifies this process among all processes of all machines."""
     return os.getpid(), _PROCESS
 
 
@@ -32,19 +32,19 @@ def this_process() -> tuple[int, uuid.UUID]:
 class RunHandle:
     """An open run, for the threads and worker processes that its nodes run in.
 
-    It travels with the catalog into worker processes. Unpickling it does nothing:
+    It is pickled with the catalog into worker processes. Unpickling has no side effect:
     ``attach`` prepares a process, once for each run, and ``detach`` undoes that.
 
     Attributes:
         run: the MLflow run.
         tracking_uri: its server.
-        variables: the run's environment variables, credentials included. They cross in
-            the worker's pipe and are shown nowhere.
+        variables: the run's environment variables, credentials included; empty for a
+            joined run. They go through the worker's pipe and are shown nowhere.
         owner: the process that opened the run.
-        nested: whether nodes may open runs below it.
-        is_new: whether it had nothing in it when the Kedro run began.
-        login: what MLflow asks for headers, if anything.
-        queue: metrics under way, in the process that opened the run.
+        nested: whether nodes may open nested runs.
+        is_new: whether it was empty when the Kedro run began.
+        login: adds headers to MLflow's requests; None without a header provider.
+        queue: metrics to send; None in other processes than the owner.
     """
 
     run: "Run"
@@ -72,7 +72,7 @@ class RunHandle:
 
     @property
     def is_joined(self) -> bool:
-        """Whether somebody else has started the run, and will end it."""
+        """Whether other code has started the run, and will end it."""
         return not self.variables
 
     def client(self) -> "MlflowClient":
@@ -93,14 +93,14 @@ class RunHandle:
     def attach_worker(self) -> None:
         """Attach a worker process of ``ParallelRunner`` until it ends.
 
-        Kedro calls no hook in a worker whose start method is that of
-        ``KEDRO_MP_CONTEXT`` and not Python's default.
+        Kedro calls no hook in a worker if ``KEDRO_MP_CONTEXT`` sets another start
+        method than Python's default.
         """
         if self._ends_with_its_owner and self.run.info.run_id not in self._guests:
             self.attach()
 
     def detach(self) -> None:
-        """Take the run off this thread's stack, without ending it."""
+        """Remove the run from this thread's stack, without ending it."""
         active_runs.pop(self.run)
         if guest := self._guests.get(self.run.info.run_id):
             guest.count -= 1
@@ -111,7 +111,7 @@ class RunHandle:
     def _ends_with_its_owner(self) -> bool:
         """Whether this is a worker that the run's process has started for the run.
 
-        It need not be prepared again for each of its nodes.
+        Such a worker stays attached between its nodes.
         """
         parent = multiprocessing.parent_process()
         return parent is not None and parent.pid == self.owner[0]
@@ -119,7 +119,7 @@ class RunHandle:
     def log_metrics(
         self, metrics: "list[Metric]", tags: "list[RunTag]", source: str = ""
     ) -> None:
-        """Log metrics: at once in a worker process, else while nodes compute."""
+        """Log metrics: at once in a worker process, otherwise through the queue."""
         if self.queue:
             self.queue.add(metrics, tags, source)
         else:
@@ -127,13 +127,13 @@ class RunHandle:
             self.client().log_batch(run_id, metrics, tags=tags, synchronous=True)
 
     def flush(self) -> None:
-        """Wait until all metrics are there, before they are read."""
+        """Wait until all metrics are sent, before they are read."""
         if self.queue:
             self.queue.wait()
 
 
 class _Guest:
-    """A worker process while it logs to a run of another process."""
+    """What a worker process sets up while it logs to a run of another process."""
 
     def __init__(self, handle: RunHandle) -> None:
         self.count = 0

@@ -1,4 +1,4 @@
-"""What the hook needs of a Kedro run, tracked or not, and which of them are open."""
+"""The interface of a Kedro run, tracked or not, and the list of open runs."""
 
 import inspect
 import threading
@@ -14,8 +14,8 @@ _ATTRIBUTE = "kedro_mlflow_run"  # on the catalog, which belongs to one Kedro ru
 class KedroRun(Protocol):
     """A Kedro run that is NEW, then OPEN, then CLOSED.
 
-    Its constructor has no side effect. In a worker process it is a pickled copy that can
-    be attached and detached, no more.
+    Its constructor has no side effect. In a worker process it is a pickled copy, which
+    can only be attached and detached.
 
     Attributes:
         thread: the identifier of the thread that opened it.
@@ -24,29 +24,29 @@ class KedroRun(Protocol):
     thread: int
 
     def open(self) -> None:
-        """Set up all that the run needs, or nothing if that fails."""
+        """Set up all that the run needs; undo everything if anything fails."""
 
     def attach(self) -> None:
-        """Make it the run of a node, in the node's thread and process."""
+        """Make it the active run of a node, in the node's thread and process."""
 
     def detach(self) -> None:
         """Undo ``attach`` when the node has ended."""
 
     def node_failed(self, error: Exception) -> None:
-        """Take notice of a node's error."""
+        """React to a node's error."""
 
     def end(self, status: str) -> None:
         """Close it as FINISHED, FAILED or KILLED; idempotent."""
 
     def fail(self, error: Exception | None = None) -> None:
-        """Close it as FAILED without an exception of its own; idempotent."""
+        """Close it as FAILED; an error while closing is only logged; idempotent."""
 
 
 _open: list[KedroRun] = []
 
 
 def open_run(run: KedroRun, catalog: "CatalogProtocol") -> None:
-    """Open a run, and make it the one of its catalog.
+    """Open a run, and store it on its catalog.
 
     Raises:
         TrackingError: it cannot be opened.
@@ -57,7 +57,7 @@ def open_run(run: KedroRun, catalog: "CatalogProtocol") -> None:
 
 
 def forget(run: KedroRun) -> None:
-    """Undo ``open_run`` when a run closes; idempotent."""
+    """Remove a run that closes from the open runs; idempotent."""
     if run in _open:
         _open.remove(run)
 
@@ -71,8 +71,9 @@ def run_of(catalog: "CatalogProtocol") -> KedroRun | None:
 def enclosing_runs() -> Iterator[KedroRun]:
     """Yield the Kedro runs in whose nodes this code is called, the innermost first.
 
-    A session in a node has the catalog of the outer session further up its call stack.
-    Unlike a variable of the thread, the stack forgets a run that Ctrl-C has left.
+    They are found by their catalogs, further up in the call stack. Unlike a
+    thread-local variable, the call stack no longer has a run that Ctrl-C has
+    interrupted.
     """
     frame = inspect.currentframe()
     seen = []
@@ -86,9 +87,9 @@ def enclosing_runs() -> Iterator[KedroRun]:
 
 
 def fail_left_runs() -> None:
-    """Fail the runs of this thread that Ctrl-C or a SystemExit has left open.
+    """Close as FAILED the runs of this thread that Ctrl-C or SystemExit has left open.
 
-    Kedro calls no hook for those.
+    Kedro calls no hook for these exceptions.
     """
     enclosing = list(enclosing_runs())
     for run in list(_open):

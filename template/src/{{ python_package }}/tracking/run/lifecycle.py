@@ -79,8 +79,8 @@ class TrackedRun:
         """Start a run, continue the one with ``tracking.run.id``, or join an active one.
 
         Raises:
-            TrackingError: ``mlflow.yml`` or ``credentials.yml`` cannot be followed, or
-                the server cannot be used.
+            TrackingError: ``mlflow.yml`` or ``credentials.yml`` has an error, or the
+                server cannot be used.
         """
         with ExitStack() as resources:
             resources.callback(forget, self)
@@ -154,7 +154,7 @@ class TrackedRun:
         resources.push(self._finish)
 
     def _log_params(self) -> None:
-        """Log parameters and their overflow: one request for each hundred."""
+        """Log parameters, and long ones as tags or files: one request per hundred."""
         from mlflow.entities import Param, RunTag
 
         client, run = self.handle.client(), self.handle.run
@@ -178,14 +178,14 @@ class TrackedRun:
         self.handle.attach()
 
     def detach(self) -> None:
-        """Leave a node's thread; the thread that opened the run keeps it."""
+        """Send a node's metrics; detach from its thread, unless that opened the run."""
         if self.handle.queue:
             self.handle.queue.send()
         if not self.handle.is_owned or threading.get_ident() != self.thread:
             self.handle.detach()
 
     def node_failed(self, error: Exception) -> None:
-        """Do not wait again for a server that a node has found gone."""
+        """Do not wait again for a server that a node could not reach."""
         if self.handle.is_owned and self._connection and is_unreachable(error):
             self._connection.fail_fast()
 
@@ -194,15 +194,15 @@ class TrackedRun:
     def end(self, status: str) -> None:
         """Close the run with a status; idempotent.
 
-        Runs that a node has left open below it end with it. A run that was active before
-        stays as it is.
+        Nested runs that a node has left open end with it. A run that was active before
+        stays active.
 
         Args:
             status: FINISHED, FAILED or KILLED.
 
         Raises:
-            TrackingError: metrics are lost, and a finished run is FAILED; or the server
-                cannot be told the status.
+            TrackingError: metrics are lost, which makes a finished run FAILED; or the
+                status cannot be sent.
         """
         if self._owner != this_process() or not self._closing.acquire(blocking=False):
             return
@@ -213,7 +213,7 @@ class TrackedRun:
             self._resources.close()
 
     def fail(self, error: Exception | None = None) -> None:
-        """Mark the run as FAILED; what goes wrong here never hides the user's error.
+        """Close the run as FAILED; an error while closing never hides the user's error.
 
         Raises:
             TrackingError: the error is a failed login that Kedro has wrapped.
@@ -228,7 +228,7 @@ class TrackedRun:
             self.handle.login.explain(error)
 
     def _finish(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Send what is under way, and end the runs that nodes have left open."""
+        """Send what is queued, and end the nested runs that nodes have left open."""
         status = self._status_after(kind)
         self._flush(None if status == "FINISHED" else BRIEFLY)
         left_open, self._left_open = self._left_open, []
@@ -248,7 +248,7 @@ class TrackedRun:
         mlflow.flush_trace_async_logging()
 
     def _report(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Send the status, unless the thread of a signal does."""
+        """Send the status, unless the thread that handles a signal does."""
         if not self._reporting.acquire(blocking=False):
             self._termination.wait()
             return
@@ -261,7 +261,7 @@ class TrackedRun:
             say_status_is_lost(self.handle.run.info, status, failure)
 
     def _status_after(self, kind: type[BaseException] | None) -> str:
-        """Return the status of a run that closes, maybe because of an exception."""
+        """Return the final status; ``kind`` is the class of an exception, or None."""
         if kind is None:
             return self._status
         was_stopped = issubclass(kind, KeyboardInterrupt | SystemExit)
@@ -271,14 +271,14 @@ class TrackedRun:
         if (connection := self._connection) is None:
             return
         run = self.handle.run.info
-        # MLflow would ask for the run once more to print its address, as is done after.
+        # MLflow would request the run again to print its address, as is done below.
         quiet = EnvironmentOverride({NO_URL: "true"})
         with quiet, connection.translate_errors(patient=True):
             self.handle.client().set_terminated(run.run_id, status)
         say_ended(run, status, time.monotonic() - self._started, connection)
 
     def _report_killed(self) -> None:
-        """Send the status in the thread of a signal; the main thread undoes the rest."""
+        """Send KILLED, in the thread that handles a signal; the main thread unwinds."""
         is_open = self._owner == this_process() and hasattr(self, "handle")
         if not is_open or not self._reporting.acquire(blocking=False):
             return
@@ -291,12 +291,12 @@ class TrackedRun:
             say_status_is_lost(self.handle.run.info, "KILLED", failure)
 
     def _leave_stack(self) -> None:
-        """Take the run, which a signal ends, off the stack of the main thread."""
+        """Remove the run, which a signal ends, from the stack of the main thread."""
         if hasattr(self, "handle"):
             self._left_open = active_runs.open_below(self.handle.run)
             active_runs.pop(self.handle.run, keep=self._was_active)
 
     def _hurry(self) -> None:
-        """Wait no longer than briefly for metrics: the process is asked to stop."""
+        """Wait only briefly for metrics: the process is asked to stop."""
         if hasattr(self, "handle") and self.handle.queue:
             self.handle.queue.hurry(BRIEFLY)

@@ -1,4 +1,4 @@
-"""What a run says of itself: a line when it starts and a line when it ends."""
+"""The messages of a run: a line when it starts, and a line when it ends."""
 
 import logging
 import os
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 NO_URL = "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"
 
 _logger = logging.getLogger(__name__)
-_PLAIN = {"markup": False}  # names may hold brackets, which Kedro's handler would read
+_PLAIN = {"markup": False}  # Kedro's handler would interpret brackets in names
 
 
 def say_started(
     run: "RunInfo", experiment: str | None, connection: "Connection"
 ) -> None:
-    """Say which run this is, and where.
+    """Log which run has started, and where.
 
     Args:
         run: the MLflow run.
-        experiment: the name of its experiment; None for a run that goes on, which may
-            be in any.
+        experiment: the name of its experiment; None for a continued run, which may be
+            in any.
         connection: its server.
     """
     which = f"in the experiment '{experiment}'" if experiment else "goes on"
@@ -36,14 +36,14 @@ def say_started(
 
 
 def say_joined(run: "RunInfo") -> None:
-    """Say that the run of somebody else is used."""
+    """Log that a run is used which other code has started."""
     _say(f"MLflow run '{_name(run)}' is under way already and takes this one in")
 
 
 def say_ended(
     run: "RunInfo", status: str, seconds: float, connection: "Connection"
 ) -> None:
-    """Say how the run ended, after how long, and where to look at it."""
+    """Log how the run ended, after how many seconds, and where to look at it."""
     ended = f"MLflow run '{_name(run)}' {status} after {duration(seconds)}"
     url = connection.url(run)
     if url is None:
@@ -51,7 +51,7 @@ def say_ended(
         return
     _say(ended)
     if os.environ.get(NO_URL, "").lower() not in ("true", "1"):
-        click.echo(url)  # a line of its own, which no log handler breaks
+        click.echo(url)  # printed alone, since a log handler would break the line
 
 
 def say_unread(names: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""Metrics on their way to the server, sent while nodes compute."""
+"""Queue metrics, and send them to the server while nodes compute."""
 
 import threading
 import time
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from mlflow.entities import Metric, RunTag
 
 PATIENCE = 30.0
-"""Seconds for which a server that is away is asked again at the end of a run.
+"""Seconds for which a server that is away is tried again at the end of a run.
 
-MLflow's own tries, which may take minutes, come on top."""
+MLflow's own retries, which may take minutes, come in addition."""
 
 
 class _Entry(NamedTuple):
@@ -33,9 +33,10 @@ class _Entry(NamedTuple):
 class MetricQueue:
     """Sends the metrics of a run in the order in which they came, in few requests.
 
-    Metrics wait until ``send``, so that those of one node travel together, and those
-    that come while a request is under way go with the next. What the server refuses is
-    set aside and the rest is sent; while it is away, everything waits.
+    Metrics wait until ``send``, so that those of one node share a request. Those that
+    come during a request are sent with the next one. Metrics that the server refuses
+    are kept for an error, and the rest is sent. While the server is away, all metrics
+    wait.
 
     Args:
         run_id: the run.
@@ -46,7 +47,7 @@ class MetricQueue:
         self._run_id, self._tracking_uri = run_id, tracking_uri
         self._deadline = float("inf")
         self._waiting: list[_Entry] = []
-        self._due = 0  # so many of them may go
+        self._due = 0  # how many of them may be sent
         self._refused: list[tuple[_Entry, str]] = []
         self._away: Exception | None = None
         self._changed = threading.Condition()
@@ -58,7 +59,7 @@ class MetricQueue:
         tags: "Iterable[RunTag]" = (),
         source: str = "",
     ) -> None:
-        """Take metrics, and tags that belong to them, to be sent later.
+        """Queue metrics, and tags that belong to them.
 
         Args:
             metrics: the metrics.
@@ -70,7 +71,7 @@ class MetricQueue:
             self._waiting += [_Entry(tag, source) for tag in tags]
 
     def send(self) -> None:
-        """Send what is there, in a thread of its own; returns at once."""
+        """Send what is queued, in a separate thread; returns at once."""
         with self._changed:
             self._due = len(self._waiting)
             if self._due and self._thread is None:
@@ -80,13 +81,13 @@ class MetricQueue:
                 self._thread.start()
 
     def wait(self, timeout: float | None = None) -> None:
-        """Send everything and wait until it is there or refused.
+        """Send everything, and wait until the server has accepted or refused it.
 
         Args:
             timeout: seconds to wait at most; None for as long as MLflow tries.
 
         Raises:
-            TrackingError: the server is away; names the metrics that wait.
+            TrackingError: the server is away. The message names the waiting metrics.
         """
         start = time.monotonic()
         end = start + (PATIENCE if timeout is None else timeout)
@@ -112,15 +113,15 @@ class MetricQueue:
 
     @property
     def is_away(self) -> bool:
-        """Whether the server was away when it was last asked."""
+        """Whether the server was away at the last request."""
         return self._away is not None
 
     def hurry(self, seconds: float) -> None:
-        """Let every wait end after so many seconds: the process is asked to stop."""
+        """End every wait within these seconds: the process is asked to stop."""
         self._deadline = time.monotonic() + seconds
 
     def _wait_until(self, limit: float) -> bool:
-        """Wait for the thread, in slices that notice ``hurry``; return whether it ended."""
+        """Wait for the thread, in steps that notice ``hurry``; return if it ended."""
         while self._thread is not None:
             left = min(limit, self._deadline) - time.monotonic()
             if left <= 0:
@@ -129,10 +130,10 @@ class MetricQueue:
         return True
 
     def flush(self, timeout: float | None = None) -> None:
-        """Do as ``wait``, and report what was refused as well.
+        """Do as ``wait``, and report refused metrics as well.
 
         Raises:
-            TrackingError: metrics that could not be logged, by name.
+            TrackingError: metrics could not be logged. The message names them.
         """
         problems = []
         try:
@@ -158,7 +159,7 @@ class MetricQueue:
                     return
             try:
                 refused = self._log(batch)
-            except Exception as error:  # the batch keeps its place
+            except Exception as error:  # the batch stays queued
                 with self._changed:
                     self._stop(error)
                 return
@@ -174,9 +175,9 @@ class MetricQueue:
     def _log(
         self, batch: list[_Entry], is_suspect: bool = False
     ) -> list[tuple[_Entry, str]]:
-        """Log a batch; of one that is refused, its halves, down to the bad entries.
+        """Log a batch; if it is refused, log its halves, down to single entries.
 
-        To send an entry twice does no harm: MLflow keeps one of equal metrics.
+        Sending an entry twice does no harm: MLflow keeps one of equal metrics.
 
         Returns:
             The entries that the server refuses, and why.
@@ -198,14 +199,14 @@ class MetricQueue:
             is_bad = len(batch) == 1 if is_suspect else not self._is_open()
             if is_bad:
                 return [(entry, _reason(error)) for entry in batch]
-            # One alone is sent once more: its answer may have been a proxy's.
+            # A single entry is sent once more: the answer may have been a proxy's.
             middle = max(1, len(batch) // 2)
             halves = [half for half in (batch[:middle], batch[middle:]) if half]
             return [found for half in halves for found in self._log(half, True)]
         return []
 
     def _is_open(self) -> bool:
-        """Whether the run takes records at all: somebody may have deleted it."""
+        """Whether the run accepts records: it may have been deleted."""
         from mlflow import MlflowClient
 
         try:
@@ -222,7 +223,7 @@ class MetricQueue:
 
 
 def _is_gone(away: Exception | None) -> bool:
-    """Whether MLflow has tried for long, without any answer."""
+    """Whether MLflow has tried all its retries without any answer."""
     return away is not None and is_unreachable(away) and status_of(away) is None
 
 

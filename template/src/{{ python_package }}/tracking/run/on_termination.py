@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a closed terminal while a run is open."""
+"""Handle Ctrl-C, SIGTERM and a closed terminal while a run is open."""
 
 import multiprocessing
 import signal
@@ -12,15 +12,15 @@ _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
 
 
 class OnTermination:
-    """Calls back when the process is asked to stop, then lets it stop as it would.
+    """Calls back when the process is asked to stop, then lets it stop as usual.
 
-    Signals reach the main thread alone; in any other thread this does nothing.
+    Only the main thread receives signals; in any other thread this does nothing.
 
     Args:
-        callback: reports to the server, in a thread of its own: the main thread may hold
+        callback: reports to the server, in a separate thread: the main thread may hold
             a lock of MLflow's at that moment. The process waits for it before it ends.
         leave: called before that, in the main thread; must not block.
-        hurry: called when a signal arrives that is held; must not block.
+        hurry: called when a signal arrives inside ``held``; must not block.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class OnTermination:
     def __enter__(self) -> "OnTermination":
         if threading.current_thread() is threading.main_thread():
             for number in [getattr(signal, n) for n in _NAMES if hasattr(signal, n)]:
-                if signal.getsignal(number) is not signal.SIG_IGN:  # nohup stays so
+                if signal.getsignal(number) is not signal.SIG_IGN:  # as by nohup
                     self._previous[number] = signal.signal(number, self._on_signal)
         return self
 
@@ -48,7 +48,7 @@ class OnTermination:
         error: BaseException | None = None,
         traceback: TracebackType | None = None,
     ) -> None:
-        """Restore the handlers that were there before."""
+        """Restore the handlers that were set before."""
         if threading.current_thread() is threading.main_thread():
             for number, previous in self._previous.items():
                 if signal.getsignal(number) == self._on_signal:
@@ -56,7 +56,7 @@ class OnTermination:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Hold a signal back until the end of the block; a second one acts at once."""
+        """Delay a signal until the end of the block; a second one acts at once."""
         self._is_holding = True
         try:
             yield
@@ -67,7 +67,7 @@ class OnTermination:
                 self._stop(number, None)
 
     def wait(self) -> None:
-        """Wait until a callback that is under way has reported."""
+        """Wait until a callback that is running has reported."""
         if self._thread and self._thread is not threading.current_thread():
             self._thread.join()
 
@@ -89,11 +89,11 @@ class OnTermination:
             raise
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
-        """Do what the process would do without this; mostly that raises."""
+        """Do what the process would do without this class; usually that raises."""
         previous = self._previous.get(number)
         if callable(previous):
             previous(number, frame)
         else:
             for worker in multiprocessing.active_children():
                 worker.terminate()  # or ParallelRunner would wait for their nodes
-            raise SystemExit(128 + number)  # what a shell shows for a signal
+            raise SystemExit(128 + number)  # as a shell reports a signal

@@ -1,4 +1,4 @@
-"""Which MLflow run a Kedro run is: an active one, one to continue, or a new one."""
+"""The MLflow run of a Kedro run: join an active one, continue one, or create one."""
 
 import uuid
 from collections.abc import Mapping
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 OPENING = "kedro.opening"
-"""Tag by which a run is found whose creation was never answered."""
+"""Tag to find a run that a server may have created without answering."""
 
 
 def joined_run(params: Params) -> "tuple[Run, str] | None":
-    """Return the run that somebody else has started, and its tracking URI.
+    """Return the run that other code has started, and its tracking URI.
 
-    It is active in MLflow, or ``MLFLOW_RUN_ID`` names it. Its server is asked for it,
-    since MLflow's own copy is as old as the run's start.
+    It is active in MLflow, or ``MLFLOW_RUN_ID`` names it. It is requested from its
+    server, since MLflow's own copy is as old as the run's start.
 
     Raises:
         TrackingError: it has another value of one of the parameters.
@@ -52,10 +52,10 @@ def continued_run(
     context: KedroContext,
     params: Params,
 ) -> "Run":
-    """Open the run of ``tracking.run.id`` again, with its name, experiment and tags.
+    """Reopen the run of ``tracking.run.id``; it keeps its name, experiment and tags.
 
     Raises:
-        TrackingError: there is no such run, or it has another value of a parameter.
+        TrackingError: the run does not exist, or has another value of a parameter.
     """
     from mlflow.exceptions import MlflowException
 
@@ -91,10 +91,10 @@ def new_run(
         connection: to that server.
         context: the run's.
         run_params: what Kedro passes to its hooks about the run.
-        parent: the run in whose node this one starts.
+        parent: the run whose node starts this one; None for most runs.
 
     Raises:
-        TrackingError: the experiment may not be used.
+        TrackingError: the experiment may not be created or restored.
     """
     from mlflow.tracking.context.registry import resolve_tags
 
@@ -127,7 +127,7 @@ def _end_unanswered(client: "MlflowClient", experiment: str, opening: str) -> No
 
 
 def _refuse_changes(run: "Run", params: Params) -> None:
-    """Stop before a run that is there loses its status to what MLflow would refuse."""
+    """Refuse changed parameters before the run's status changes; MLflow would later."""
     known = run.data.params
     for name, value in params.params.items():
         if known.get(name, value) != value:

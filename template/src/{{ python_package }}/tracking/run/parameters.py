@@ -1,4 +1,4 @@
-"""From Kedro's parameters to MLflow's: flatten, sanitise, over-long values."""
+"""Convert Kedro's parameters to MLflow's: flatten, fix names, shorten long values."""
 
 import logging
 import re
@@ -20,7 +20,7 @@ _logger = logging.getLogger(__name__)
 
 @dataclass
 class Params:
-    """What a run logs of its parameters: all of it text, ready for MLflow."""
+    """The parameters of a run as text, ready for MLflow."""
 
     params: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
@@ -31,7 +31,7 @@ class Params:
 def pipeline_params(
     pipeline: Pipeline, catalog: "CatalogProtocol[Any, Any]", options: ParamsOptions
 ) -> Params:
-    """Give the parameters that the nodes of a pipeline use, each of them once.
+    """Return the parameters that the nodes of a pipeline use, each of them once.
 
     Args:
         pipeline: the pipeline that is about to run.
@@ -39,8 +39,8 @@ def pipeline_params(
         options: ``tracking.params`` of ``mlflow.yml``.
 
     Raises:
-        TrackingError: two parameters get one name, MLflow refuses a name, or a value is
-            too long and ``long_params_strategy`` is ``fail``.
+        TrackingError: two parameters would have one name, MLflow refuses a name, or a
+            value is too long and ``long_params_strategy`` is ``fail``.
     """
     named: dict[str, Any] = {}
     sources: dict[str, str] = {}
@@ -68,7 +68,7 @@ def _plain(value: Any) -> Any:
 def _flat(
     name: str, value: Any, options: DictParamsOptions, depth: int = 0
 ) -> Iterable[tuple[str, str, Any]]:
-    """Yield (where it stands, name for MLflow, value), one for each parameter."""
+    """Yield (name for errors, name for MLflow, value), one for each parameter."""
     deeper = options.flatten and (depth == 0 or options.recursive)
     if isinstance(value, Mapping) and value and deeper:
         for key, item in value.items():
@@ -124,7 +124,7 @@ def _fitted(named: dict[str, Any], options: ParamsOptions) -> Params:
 
 
 def _refuse_name(name: str) -> None:
-    """Stop before the run starts: MLflow refuses a whole batch for one name."""
+    """Refuse a name before the run starts: MLflow would refuse the whole batch."""
     from mlflow.utils.validation import MAX_ENTITY_KEY_LENGTH, path_not_unique
 
     if len(name) > MAX_ENTITY_KEY_LENGTH:

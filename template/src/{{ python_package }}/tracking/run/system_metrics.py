@@ -9,7 +9,7 @@ from ..errors import TrackingError
 
 @contextmanager
 def system_metrics(run_id: str, tracking_uri: str, is_new: bool) -> Iterator[None]:
-    """Log system metrics meanwhile, if ``MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING`` says so.
+    """Log system metrics inside the block.
 
     Args:
         run_id: the run.
@@ -29,10 +29,10 @@ def system_metrics(run_id: str, tracking_uri: str, is_new: bool) -> Iterator[Non
 
 
 def wants_system_metrics() -> bool:
-    """Whether system metrics are asked for.
+    """Whether ``MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING`` turns system metrics on.
 
     Raises:
-        TrackingError: they are, and psutil, which measures them, is not installed.
+        TrackingError: it does, and psutil, which measures them, is not installed.
     """
     from mlflow.environment_variables import MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING
 

@@ -1,4 +1,4 @@
-"""What a run says of where it came from, as tags."""
+"""What a run records about its origin, as tags."""
 
 import json
 import re
@@ -32,13 +32,13 @@ _OPTIONS = {
 def run_tags(
     run_params: Mapping[str, Any], env: str, project_path: Path, redact: Iterable[str]
 ) -> dict[str, str]:
-    """Give the tags of a run, without asking any server.
+    """Return the tags of a run, without a request to a server.
 
     Args:
-        run_params: what Kedro tells its hooks of the run.
+        run_params: what Kedro passes to its hooks about the run.
         env: the Kedro environment.
         project_path: the project's root, for git and the template's version.
-        redact: names, with wildcards, of parameters whose values stay out.
+        redact: names, with wildcards, of parameters whose values are hidden.
     """
     tags = {
         "kedro_command": kedro_command(run_params, redact),
@@ -52,10 +52,10 @@ def run_tags(
 
 
 def kedro_command(run_params: Mapping[str, Any], redact: Iterable[str]) -> str:
-    """Give the command line that runs the same nodes with the same parameters.
+    """Return the command line that runs the same nodes with the same parameters.
 
-    Kedro tells its hooks everything but the runner's arguments and the source of the
-    configuration; those are what the command line had, for a run that it started.
+    Kedro passes everything to its hooks except the runner's arguments and the source of
+    the configuration. Those are taken from the command line, if it has started the run.
     """
     words = ["kedro", "run"]
     typed = _command_line()
@@ -86,7 +86,7 @@ def kedro_command(run_params: Mapping[str, Any], redact: Iterable[str]) -> str:
 
 
 def _command_line() -> Mapping[str, Any]:
-    """What was typed after ``kedro run``; nothing for a session that code has opened."""
+    """Return the options of ``kedro run``; empty for a session that code has opened."""
     command = click.get_current_context(silent=True)
     is_run = command is not None and "only_missing_outputs" in command.params
     return command.params if command is not None and is_run else {}
@@ -110,7 +110,7 @@ def _assignments(params: Mapping[str, Any], prefix: str = "") -> Iterable[str]:
 
 
 def _yaml_value(value: Any) -> str:
-    """Write a value so that Kedro, which reads YAML there, gets the same one."""
+    """Format a value so that Kedro, which parses it as YAML, reads the same value."""
     if isinstance(value, str):
         with suppress(yaml.YAMLError):
             if yaml.safe_load(value) == value:
@@ -139,7 +139,7 @@ def _git(project_path: Path) -> dict[str, str]:
 
 
 def _template(project_path: Path) -> dict[str, str]:
-    """Say which version of the template ran, and which of its files the project edited."""
+    """Return the template's version, and which of its files the project has edited."""
     tags = {"template.version": answers(project_path).get("_commit", "")}
     tags["template.edited"] = ", ".join(edited_files(Path(__file__).parents[1]))
     return {name: value[:_LONGEST] for name, value in tags.items() if value}

@@ -1,4 +1,4 @@
-"""A run that is not tracked: what keeps it so, and where its nodes log meanwhile."""
+"""A run that is not tracked: why it is not, and where its nodes log to."""
 
 import atexit
 import logging
@@ -34,11 +34,11 @@ _logger = logging.getLogger(__name__)
 class UntrackedRun:
     """A Kedro run whose nodes log to a temporary store.
 
-    It costs no ``import mlflow`` where no node logs. Under a run that somebody else has
-    started, or while a tracked one is open in this process, it leaves MLflow alone.
+    MLflow is imported only if a node logs. Under a run that other code has started, or
+    while a tracked run is open in this process, MLflow is left as it is.
 
     Args:
-        reason: what keeps the run untracked, for the log.
+        reason: why the run is not tracked, for the log.
     """
 
     def __init__(self, reason: str) -> None:
@@ -55,7 +55,7 @@ class UntrackedRun:
         self.__dict__.update(state, _resources=ExitStack())
 
     def open(self) -> None:
-        """Let MLflow log to a temporary store, which it makes when it is first used."""
+        """Make MLflow log to a temporary store, which it creates on first use."""
         with ExitStack() as resources:
             resources.callback(forget, self)
             if not _is_connected():
@@ -88,7 +88,7 @@ class UntrackedRun:
             self._resources.close()
 
     def node_failed(self, error: Exception) -> None:
-        """Nothing: no server is waited for."""
+        """Do nothing: there is no server to wait for."""
 
     def end(self, status: str) -> None:
         """Delete what was logged, whatever the status; idempotent."""
@@ -98,16 +98,16 @@ class UntrackedRun:
             self._resources.close()
 
     def fail(self, error: Exception | None = None) -> None:
-        """Close it as at any end."""
+        """Do as ``end``."""
         self.end("FAILED")
 
 
 @contextmanager
 def server_to_read(context: KedroContext) -> Iterator[None]:
-    """Connect to the server without a run: for the inputs of an untracked one.
+    """Connect to the server without a run, to load the inputs of an untracked run.
 
     Raises:
-        TrackingError: ``mlflow.yml`` or ``credentials.yml`` cannot be followed.
+        TrackingError: ``mlflow.yml`` or ``credentials.yml`` has an error.
     """
     if _is_connected() or has_session_for(context):
         yield
@@ -135,7 +135,7 @@ def is_disabled() -> bool:
 
 
 def disabled_by(options: TrackingOptions, run_params: Mapping[str, Any]) -> str:
-    """Return what keeps a run untracked, or nothing.
+    """Return why a run is not tracked; empty if it is tracked.
 
     Raises:
         TrackingError: ``KEDRO_MLFLOW_DISABLED`` is neither true nor false.
@@ -149,7 +149,7 @@ def disabled_by(options: TrackingOptions, run_params: Mapping[str, Any]) -> str:
 
 
 def _is_connected() -> bool:
-    """Whether there is another run, whose server is in use."""
+    """Whether another run is open, whose server is in use."""
     mlflow = loaded_mlflow()
     return (
         "MLFLOW_RUN_ID" in os.environ

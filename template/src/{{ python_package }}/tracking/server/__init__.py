@@ -1,1 +1,1 @@
-"""The tracking server: where records go, and how they get there."""
+"""The tracking server: its address, the login, and what happens when it is away."""

@@ -1,4 +1,4 @@
-"""What an error says of the server's answer: a refusal, or that the server is away."""
+"""Classify MLflow's errors: the server has refused a request, or the server is away."""
 
 import re
 
@@ -8,31 +8,31 @@ _PAGE = re.compile(r"Response body: '\s*<(?:!doctype|html|head|body)\b", re.IGNO
 _NO_HOST = re.compile(r"resol|Name or service|nodename")
 _CUT = re.compile(r"not in a valid JSON|IncompleteRead|Connection broken")
 
-# Of the login, of a proxy's, of patience: nothing that the record is to blame for.
+# Login, login of a proxy, timeout, too many requests: not the fault of the record.
 _NOT_OF_THE_RECORD = (401, 403, 407, 408, 429)
 
 
 def is_refusal(error: BaseException) -> bool:
-    """Whether the server, or its client, has understood a record and said no.
+    """Whether the server, or its client, has understood a record and rejected it.
 
-    Sending it again is of no use, while others may be taken. After any other error (5xx,
-    a login, a web page, half an answer, no answer) the server is away, and the same
-    records may be sent again.
+    Sending it again is useless, but other records may be accepted. Any other error
+    (5xx, a failed login, a web page, half an answer, no answer) means that the server
+    is away, and the same records may be sent again.
 
     Args:
         error: what a call of ``MlflowClient`` raised.
     """
     if isinstance(error, TypeError | ValueError | OverflowError):
-        return not isinstance(error, OSError)  # as those of requests are
+        return not isinstance(error, OSError)  # errors of requests are OSErrors, too
     status = status_of(error)
     if status is None or not 400 <= status < 500 or status in _NOT_OF_THE_RECORD:
         return False
-    # A page with 404 is of a proxy that has lost its server; with 413, of one with a limit.
+    # A page with 404 is of a proxy without its server; with 413, of one with a limit.
     return status == 413 or not is_web_page(str(error))
 
 
 def status_of(error: BaseException) -> int | None:
-    """Return the HTTP status of the answer; None where none came that MLflow can read."""
+    """Return the HTTP status of the answer; None if MLflow could read none."""
     text = str(error)
     if found := _STATUS.search(text):
         return int(found[1])
@@ -41,15 +41,15 @@ def status_of(error: BaseException) -> int | None:
 
 
 def is_web_page(error: str) -> bool:
-    """Whether MLflow got a web page where it expected an answer of its server's."""
+    """Whether MLflow got a web page instead of its server's answer."""
     return bool(_PAGE.search(error))
 
 
 def problem(error: str) -> str:
-    """Say in a few words what MLflow's message about a failed request means.
+    """Explain in a few words MLflow's message about a failed request.
 
     Returns:
-        Words that go on from "The MLflow server at …".
+        The end of a sentence that begins with "The MLflow server at …".
     """
     found = _STATUS.search(error)
     status = int(found[1]) if found else None

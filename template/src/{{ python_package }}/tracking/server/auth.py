@@ -32,22 +32,24 @@ _Origin = tuple[str, str | None, int | None]
 
 
 class Login(RequestAuthProvider):
-    """The header provider of ``mlflow.yml``, where MLflow asks how to log in.
+    """The header provider of ``mlflow.yml``, as a login that MLflow can use.
 
-    It can be pickled: a worker process builds a header provider of its own, since one
-    may hold locks and connections.
+    It can be pickled. A worker process builds its own header provider, since one may
+    hold locks and connections.
 
     Args:
         options: ``server.request_header_provider`` of ``mlflow.yml``.
-        context: handed to the header provider as ``kedro_context`` with ``pass_context``.
-        uris: of the tracking server and the registry; no other gets the headers.
+        context: passed to the header provider as ``kedro_context`` with
+            ``pass_context``.
+        uris: of the tracking server and the registry; no other address gets the
+            headers.
 
     Attributes:
-        variables: the environment variables by which MLflow finds it.
+        variables: the environment variables that make MLflow use it.
 
     Raises:
         TrackingError: the class cannot be imported, is no ``RequestHeaderProvider``,
-            or fails to build.
+            or cannot be instantiated.
     """
 
     variables: Mapping[str, str] = {"MLFLOW_TRACKING_AUTH": _NAME}
@@ -87,11 +89,11 @@ class Login(RequestAuthProvider):
     def register(self) -> None:
         """Register first in MLflow's list, before the logins of other runs; idempotent.
 
-        A login that ``MLFLOW_TRACKING_AUTH`` names, such as ``kubernetes``, goes on
-        beside this one.
+        A login that ``MLFLOW_TRACKING_AUTH`` names, such as ``kubernetes``, stays in
+        use as well.
 
         Raises:
-            TrackingError: MLflow is told to sign requests for AWS.
+            TrackingError: a variable asks MLflow to sign requests for AWS.
         """
         if MLFLOW_TRACKING_AWS_SIGV4.get():
             raise TrackingError(
@@ -111,16 +113,16 @@ class Login(RequestAuthProvider):
             registry.remove(self)
 
     def get_name(self) -> str:
-        """Give the name that ``MLFLOW_TRACKING_AUTH`` has meanwhile."""
+        """Return the name that ``MLFLOW_TRACKING_AUTH`` is set to."""
         return _NAME
 
     def get_auth(self) -> AuthBase:
-        """Give the headers of one request.
+        """Return an object that adds the headers to one request.
 
-        MLflow calls this where it catches no exception: the request is never sent.
+        MLflow does not catch an exception here, so the request is never sent.
 
         Raises:
-            TrackingError: the header provider fails, or its headers are none.
+            TrackingError: the header provider fails, or a header has an invalid value.
         """
         try:
             beside = fetch_auth(self._beside) if self._beside else None
@@ -130,12 +132,12 @@ class Login(RequestAuthProvider):
             raise
 
     def explain(self, error: Exception) -> None:
-        """Say in a sentence what Kedro's catalog has wrapped, where that is a failed login.
+        """Raise the failed login again, if that is what Kedro's catalog has wrapped.
 
-        A worker's error comes without its cause, so that only the words tell.
+        The error of a worker process comes without its cause, so its text is compared.
 
         Raises:
-            TrackingError: the failure, which the error quotes.
+            TrackingError: the failed login, which the error quotes.
         """
         if self._failure and self._failure.message in str(error):
             raise self._failure from error
@@ -195,12 +197,12 @@ class Login(RequestAuthProvider):
             ) from error
 
     def _own_context(self) -> KedroContext:
-        configure_project(self._package)  # Kedro leaves it out with KEDRO_MP_CONTEXT
+        configure_project(self._package)  # Kedro omits it with KEDRO_MP_CONTEXT
         return KedroSession.create(save_on_close=False, **self._session).load_context()
 
 
 class _Headers(AuthBase):
-    """Puts headers on a request to one of the origins, and on no other.
+    """Adds headers to requests to the given origins, and to no others.
 
     Args:
         headers: the headers.
@@ -224,7 +226,7 @@ class _Headers(AuthBase):
 def login(
     options: RequestHeaderProviderOptions, context: KedroContext, uris: Iterable[str]
 ) -> Login | None:
-    """Build the login of a run, or nothing where there is nobody to log in to."""
+    """Return the login of a run; None without a header provider or a server."""
     if options.type is None:
         return None
     servers = [uri for uri in uris if uri.startswith(("http:", "https:"))]

@@ -34,11 +34,11 @@ _logger = logging.getLogger(__name__)
 
 
 class Availability:
-    """Whether a server answers, and the sentence when it does not.
+    """Whether a server answers, and the error message if it does not.
 
     Args:
         uri: the server's tracking URI.
-        safe_uri: the same without a password, for sentences.
+        safe_uri: the same without a password, for messages.
         source: which file and key, or which variable, the address comes from.
         env: the Kedro environment.
     """
@@ -50,12 +50,12 @@ class Availability:
 
     @contextmanager
     def translate_errors(self, patient: bool = False) -> Iterator[None]:
-        """Say in a sentence that the server does not answer, or refuses the login.
+        """Raise a readable error if the server does not answer or refuses the login.
 
         Args:
             patient: whether to try as long as MLflow does, minutes by default. Otherwise
-                a server that nobody listens at fails at once, and a slow one has a
-                minute, after a warning.
+                fail at once if nothing listens at the address; wait a minute for a slow
+                server, and log a warning meanwhile.
 
         Raises:
             TrackingError: instead of MLflow's own error.
@@ -86,10 +86,10 @@ class Availability:
             timer.cancel()
 
     def _probe(self) -> None:
-        """Connect once: MLflow and SQLAlchemy would try for minutes where nobody listens.
+        """Connect once: where nothing listens, MLflow and SQLAlchemy retry for minutes.
 
         Raises:
-            TrackingError: nobody does.
+            TrackingError: nothing listens at the address.
         """
         parts = urlsplit(self._uri)
         port = _PORTS.get(parts.scheme.partition("+")[0])
@@ -125,12 +125,12 @@ class Availability:
 
 
 def fail_fast() -> EnvironmentOverride:
-    """Return variables by which MLflow asks its server once, for five seconds."""
+    """Return variables that make MLflow try a request once, for five seconds."""
     return _one_try(BRIEFLY)
 
 
 def _one_try(seconds: int) -> EnvironmentOverride:
-    """Return variables for one try, unless the user has set MLflow's own."""
+    """Return variables for one try, without those that the user has set."""
     variables = {
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
         "MLFLOW_HTTP_REQUEST_TIMEOUT": str(seconds),
@@ -141,16 +141,17 @@ def _one_try(seconds: int) -> EnvironmentOverride:
 
 
 def is_unreachable(error: BaseException) -> bool:
-    """Whether an error says that MLflow has tried in vain to reach its server."""
+    """Whether an error says that MLflow could not reach its server."""
     words = ("failed with exception", "failed with timeout exception")
     return "API request to" in str(error) and any(word in str(error) for word in words)
 
 
 def one_warning(address: str) -> AbstractContextManager[None]:
-    """Log once for each request that MLflow tries again; urllib3 logs each time.
+    """Log one warning for each request that MLflow retries; urllib3 logs every try.
 
     Args:
-        address: the server's, for the sentence. What other requests meet is left alone.
+        address: the server's, for the warning. Retries of other requests are logged as
+            usual.
     """
 
     def is_wanted(record: logging.LogRecord) -> bool:

@@ -44,13 +44,13 @@ class Connection:
 
     Attributes:
         uri: the absolute tracking URI.
-        safe_uri: the same for people, without a password.
-        display_uri: the same in short.
-        variables: the environment variables that are set meanwhile, credentials
-            included; workers of the run need the same ones.
+        safe_uri: the same without a password, for messages.
+        display_uri: the same, shortened for messages.
+        variables: the environment variables that are set while connected, credentials
+            included; worker processes need the same ones.
         artifact_root: where the artifacts of a SQLite store go; None for other stores.
-        workspace: of the server; None for its default one.
-        login: what MLflow asks for headers meanwhile; None without a header provider.
+        workspace: the server's workspace; None for its default one.
+        login: adds headers to MLflow's requests; None without a header provider.
     """
 
     uri: str
@@ -66,10 +66,10 @@ class Connection:
         self.login: Login | None = None
 
     def __enter__(self) -> "Connection":
-        """Connect for a run, which needs the process as it is set up here.
+        """Connect for a run, and refuse other runs that need another connection.
 
         Raises:
-            TrackingError: ``mlflow.yml`` or ``credentials.yml`` cannot be followed, or
+            TrackingError: ``mlflow.yml`` or ``credentials.yml`` has an error, or
                 another run in this process is connected to another server.
         """
         try:
@@ -86,17 +86,18 @@ class Connection:
         self.close()
 
     def close(self) -> None:
-        """Leave the process as it was found; idempotent."""
+        """Restore the process as it was before; idempotent."""
         self._stack.close()
 
     def export(self, claimed: bool = False) -> None:
         """Resolve the addresses, and set the environment variables.
 
         Args:
-            claimed: whether another run that needs other values is refused meanwhile.
+            claimed: whether to refuse other runs that need other values, until
+                ``close``.
 
         Raises:
-            TrackingError: as above.
+            TrackingError: as in ``__enter__``.
         """
         context, options = self._context, self._options
         project, loader = context.project_path, context.config_loader
@@ -115,7 +116,7 @@ class Connection:
             registry and uris.registry_uri(registry, project, self._registry_source()),
         )
         if any(name in variables for name in LOGINS):
-            login = {}  # credentials.yml comes before the address
+            login = {}  # credentials.yml has precedence over the address
         self.safe_uri = without_secrets(self.uri)
         self.display_uri = uris.display_uri(self.uri, project)
         self.artifact_root = uris.artifact_root(self.uri, project)
@@ -131,7 +132,7 @@ class Connection:
         self._stack.enter_context(one_warning(self.safe_uri))
 
     def log_in(self) -> None:
-        """Register the login with MLflow, which this imports.
+        """Register the login with MLflow; this imports MLflow.
 
         Raises:
             TrackingError: the header provider of ``mlflow.yml`` cannot be used.
@@ -150,13 +151,13 @@ class Connection:
 
     @contextmanager
     def translate_errors(self, patient: bool = False) -> Iterator[None]:
-        """Say in a sentence that the server is away; see ``Availability``."""
+        """Raise a readable error if the server is away; see ``Availability``."""
         with self.availability.translate_errors(patient):
             with workspace_errors(self.workspace, self.safe_uri):
                 yield
 
     def fail_fast(self) -> None:
-        """From now on ask the server once and briefly: it was found gone."""
+        """Try each request once and briefly from now on: the server is unreachable."""
         self._stack.enter_context(fail_fast())
 
     def override(self, variables: Mapping[str, str], claimed: bool = False) -> None:
@@ -165,7 +166,7 @@ class Connection:
         self.variables.update(variables)
 
     def url(self, run: "RunInfo") -> str | None:
-        """Return the address of a run's page; None where no server shows it."""
+        """Return the address of a run's page; None if no server shows it."""
         if not self.uri.startswith(("http:", "https:")):
             return None
         address = self.safe_uri.rstrip("/")
@@ -188,7 +189,7 @@ class Connection:
         return "the variable MLFLOW_REGISTRY_URI"
 
     def _source(self, is_credential: bool) -> str:
-        """Name where the address comes from."""
+        """Name the file and key, or the variable, that sets the address."""
         if self._options.mlflow_tracking_uri:
             return key_location(
                 "server.mlflow_tracking_uri", self._context.config_loader
@@ -203,7 +204,7 @@ class Connection:
 def fluent_uri(uri: str) -> Iterator[None]:
     """Override ``mlflow.set_tracking_uri``, which has precedence over the variable.
 
-    A node's own call of it is undone at the end as well.
+    If a node calls it as well, that is undone at the end.
     """
     mlflow = loaded_mlflow()
     earlier = mlflow.get_tracking_uri() if mlflow else uri

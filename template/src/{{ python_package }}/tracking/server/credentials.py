@@ -1,4 +1,4 @@
-"""From ``credentials.yml`` to environment variables."""
+"""Turn ``credentials.yml`` into environment variables."""
 
 import re
 from collections.abc import Mapping
@@ -20,12 +20,12 @@ def credential_variables(
     Args:
         key: the value of ``server.credentials`` in ``mlflow.yml``; None for no entry.
         credentials: the whole of ``credentials.yml``.
-        config_loader: knows the files: Kedro reads ``conf/local`` for no other
-            environment than that.
+        config_loader: its environment names the file in errors, since Kedro reads
+            ``conf/local`` only in the environment ``local``.
 
     Raises:
-        TrackingError: the entry is missing, is no mapping, or holds something that
-            an environment variable cannot. The message never shows a value.
+        TrackingError: the entry is missing, is no mapping, or has a name or value that
+            an environment variable cannot have. The message never shows a value.
     """
     if key is None:
         return {}

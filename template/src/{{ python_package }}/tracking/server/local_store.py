@@ -1,4 +1,4 @@
-"""The local store: a SQLite database, created completely or not at all, and kept up to date."""
+"""The local store, a SQLite database: create it, and migrate it to a newer MLflow."""
 
 import logging
 import os
@@ -21,7 +21,7 @@ _ELSEWHERE = "name another place in server.mlflow_tracking_uri of mlflow.yml"
 
 
 def is_missing(uri: str) -> bool:
-    """Whether a URI is that of a SQLite database that nobody has created yet."""
+    """Whether a URI names a SQLite database that does not exist yet, or is empty."""
     database = sqlite_path(uri)
     if database is None or os.path.isdir(database):
         return False
@@ -29,15 +29,15 @@ def is_missing(uri: str) -> bool:
 
 
 def create_local_store(uri: str, artifact_root: Path) -> None:
-    """Create the database of a SQLite store if it is missing, and open it for writing.
+    """Create the database of a SQLite store if it is missing, and update it otherwise.
 
     Creating takes a few seconds. The database is built beside its final path and moved
-    there in one step, so an interrupted run leaves no half of it. Two first runs at the
-    same moment take turns.
+    there in one step, so an interrupted run leaves no incomplete database. If two first
+    runs start at once, one waits for the other.
 
     Args:
         uri: the absolute SQLite URI.
-        artifact_root: where artifacts go that belong to no experiment of ours.
+        artifact_root: folder for artifacts of experiments without a location.
 
     Raises:
         TrackingError: as ``refuse_unwritable`` and ``open_local_store`` do.
@@ -54,13 +54,13 @@ def create_local_store(uri: str, artifact_root: Path) -> None:
 
 
 def open_local_store(uri: str, artifact_root: Path) -> None:
-    """Bring the database of a SQLite store up to date, if it is there.
+    """Update the database of a SQLite store, if it exists.
 
-    An older MLflow's is migrated, with a copy beside it. After a move of the project, the
-    artifacts of its runs are found where they are now.
+    A database of an older MLflow is copied, then migrated. If the project was moved,
+    the artifact locations of its runs are corrected.
 
     Raises:
-        TrackingError: it cannot be read, or is of a newer MLflow.
+        TrackingError: it cannot be read, or a newer MLflow has written it.
     """
     database = sqlite_path(uri)
     if database is None or is_missing(uri):
@@ -77,10 +77,11 @@ def open_local_store(uri: str, artifact_root: Path) -> None:
 
 
 def refuse_unwritable(uri: str) -> None:
-    """Refuse a place in which no run can be recorded, without creating anything.
+    """Raise an error if no run can be recorded in a store; this creates nothing.
 
     Raises:
-        TrackingError: it is read-only, or a file or folder of another kind.
+        TrackingError: it is read-only, or a file where a folder should be or vice
+            versa.
     """
     database = sqlite_path(uri)
     if database is None:
@@ -112,7 +113,7 @@ def is_older(uri: str) -> bool:
     """Whether a SQLite database has the tables of an older MLflow.
 
     Raises:
-        TrackingError: it cannot be read, or is of a newer MLflow.
+        TrackingError: it cannot be read, or a newer MLflow has written it.
     """
     database = sqlite_path(uri)
     return database is not None and _is_older(database, _recorded(database)[0])
@@ -136,7 +137,7 @@ def _is_older(database: Path, revision: str | None) -> bool:
 def _recorded(database: Path) -> tuple[str | None, str | None]:
     """Return the revision of the tables, and the default experiment's artifact location.
 
-    A database without tables of MLflow's has neither.
+    Both are None in a database without MLflow's tables.
     """
     query = (
         "SELECT version_num, (SELECT artifact_location FROM experiments"
@@ -159,7 +160,7 @@ def _recorded(database: Path) -> tuple[str | None, str | None]:
 
 
 def _migrations() -> Path:
-    """MLflow's changes of its tables, a file each: seen in 3.10 to 3.17."""
+    """Return the folder of MLflow's migrations, a file each: seen in 3.10 to 3.17."""
     mlflow = find_spec("mlflow")
     assert mlflow and mlflow.origin  # noqa: S101  # a requirement of the project
     return Path(mlflow.origin).parent / "store/db_migrations/versions"
@@ -220,8 +221,9 @@ def _copy(database: Path, to: Path) -> None:
 def _taking_turns(database: Path) -> Iterator[None]:
     """Let one process at a time create or migrate a database.
 
-    SQLite's own lock on an empty file beside it works wherever SQLite does, also without
-    hard links, and ends with its process. The file stays: another may be waiting for it.
+    The lock is SQLite's own, on an empty file beside the database. It works wherever
+    SQLite does, also without hard links, and is released when its process ends. The
+    file stays, since another process may be waiting for it.
 
     Raises:
         TrackingError: the folder cannot be written to.

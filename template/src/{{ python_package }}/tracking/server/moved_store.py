@@ -1,4 +1,4 @@
-"""A local store whose project was moved: its artifacts are found where they are now."""
+"""Correct the artifact locations in a local store after its project was moved."""
 
 import logging
 import os
@@ -12,7 +12,7 @@ _logger = logging.getLogger(__name__)
 
 _ROOT = "SELECT artifact_location FROM experiments WHERE experiment_id = 0"
 
-# New runs are written below the location of their experiment, so that moves always.
+# New runs are written below the location of their experiment, so it always changes.
 _FUTURE = [("experiments", "artifact_location", "TRUE")]
 _PAST = [
     ("runs", "artifact_uri", "TRUE"),
@@ -24,15 +24,15 @@ _PAST = [
 
 
 def follow(database: Path, default_location: str, artifact_root: Path) -> None:
-    """Let the locations in a local store follow a move of its project, in one transaction.
+    """Correct the locations in a local store that was moved, in one transaction.
 
-    MLflow records absolute locations, that of the default experiment included, which
-    shows where the store was when they were written. Only locations below the old project
-    change, or below the old store where that is in no project.
+    MLflow records absolute locations. That of the default experiment shows where the
+    store was when they were written. Only locations below the old project folder
+    change, or below the old store folder if the store is in no project.
 
     Args:
-        database: the store's.
-        default_location: the artifact location of the default experiment.
+        database: the database of the store.
+        default_location: the recorded artifact location of the default experiment.
         artifact_root: where artifacts of the store go now.
     """
     if default_location == f"{artifact_root.as_uri()}/0":
@@ -44,7 +44,7 @@ def follow(database: Path, default_location: str, artifact_root: Path) -> None:
     ) as connection:
         connection.execute("BEGIN IMMEDIATE")
         (recorded,) = connection.execute(_ROOT).fetchone()
-        if recorded == default_location:  # else another process was first
+        if recorded == default_location:  # otherwise another process was faster
             old, new = _moved(_path(recorded).parent, artifact_root)
             _relocate(connection, old, new)
             _logger.info(
@@ -54,10 +54,10 @@ def follow(database: Path, default_location: str, artifact_root: Path) -> None:
 
 
 def _is_ours(database: Path, default_location: str, artifact_root: Path) -> bool:
-    """Whether the store moves with its project, and was really moved.
+    """Whether the store belongs to this project, and was really moved.
 
-    A database outside of the project may belong to several, and one whose artifacts are
-    not in local files was created by a server.
+    A database outside of the project may belong to several projects. One whose
+    artifacts are not local files was created by a server.
     """
     is_local = default_location.startswith("file:") and default_location.endswith("/0")
     if not is_local or not database.is_relative_to(artifact_root.parent):
@@ -67,7 +67,7 @@ def _is_ours(database: Path, default_location: str, artifact_root: Path) -> bool
 
 
 def _moved(old_root: Path, new_root: Path) -> tuple[Path, Path]:
-    """Return the old and the new folder of the project, or else those of the store."""
+    """Return the old and the new folder of the project, or of a store without one."""
     for project in new_root.parents:
         if (project / "pyproject.toml").is_file():
             depth = len(new_root.relative_to(project).parts)
@@ -87,7 +87,7 @@ def _relocate(connection: sqlite3.Connection, old: Path, new: Path) -> None:
         return location
 
     def past(location: str) -> str:
-        """Leave a location alone whose files have stayed where they were."""
+        """Do as ``future``, but keep a location whose files are still there."""
         now = future(location)
         stayed = (
             now != location and not _path(now).exists() and _path(location).exists()

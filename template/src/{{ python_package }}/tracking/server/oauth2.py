@@ -20,26 +20,27 @@ _KEY = "mlflow.yml: server.request_header_provider.init_kwargs"
 
 
 class OAuth2ClientCredentialsProvider(RequestHeaderProvider):
-    """Sends a bearer token, fetched when it is first needed and renewed before it ends.
+    """Sends a bearer token, fetched on first use and renewed before it expires.
 
     All threads share one token. The client's id and secret come from environment
     variables, which ``server.credentials`` of ``mlflow.yml`` provides.
 
     Args:
-        issuer: address of an identity provider that says by OpenID Connect Discovery
-            where it gives tokens.
-        token_url: where the identity provider gives tokens, instead of ``issuer``.
-        scope: the scopes to ask for, separated by spaces.
-        audience: for whom the token is, where the identity provider wants to know.
-        leeway: how many seconds before its end a token is renewed; a token is used for
-            half of its life at least.
+        issuer: address of the identity provider, whose token endpoint is found by
+            OpenID Connect Discovery.
+        token_url: the token endpoint of the identity provider, instead of ``issuer``.
+        scope: the scopes to request, separated by spaces.
+        audience: the API that the token is for, if the identity provider requires it.
+        leeway: how many seconds before it expires a token is renewed; a token is used
+            for at least half of its lifetime.
         auth_method: how the secret is sent: in a header, or in the request's body.
-        ca_file: the certificates (PEM) to trust, where a company signs its own.
+        ca_file: PEM file with the certificates to trust, for a company that signs its
+            own.
         client_id_variable: the environment variable with the client's id.
         client_secret_variable: the environment variable with its secret.
 
     Raises:
-        TrackingError: the arguments cannot be followed.
+        TrackingError: an argument is missing or invalid.
     """
 
     def __init__(
@@ -85,14 +86,14 @@ class OAuth2ClientCredentialsProvider(RequestHeaderProvider):
         self._lock = threading.Lock()
 
     def in_context(self) -> bool:
-        """Whether there is a header to send: always."""
+        """Return True: there is always a header to send."""
         return True
 
     def request_headers(self) -> dict[str, str]:
-        """Give the ``Authorization`` header, with a token that is still good.
+        """Return the ``Authorization`` header, with a valid token.
 
         Raises:
-            TrackingError: id or secret are missing, or the provider gives no token.
+            TrackingError: id or secret are missing, or the provider returns no token.
         """
         if self._process != os.getpid():  # forked, maybe while the lock was held
             self._lock, self._process = threading.Lock(), os.getpid()
@@ -108,7 +109,7 @@ class OAuth2ClientCredentialsProvider(RequestHeaderProvider):
         self._due = (asked[0] + wait, asked[1] + wait)
 
     def _fetch(self) -> tuple[str, float]:
-        """Give a new token, and for how many seconds it is good."""
+        """Return a new token, and its lifetime in seconds."""
         client = [os.environ.get(name) for name in self._variables]
         if missing := [
             n for n, v in zip(self._variables, client, strict=True) if not v
@@ -131,7 +132,7 @@ class OAuth2ClientCredentialsProvider(RequestHeaderProvider):
                 answer = session.fetch_token(
                     self._token_url or self._discover(session),
                     grant_type="client_credentials",
-                    allow_redirects=False,  # the secret goes nowhere else
+                    allow_redirects=False,  # or the secret could go elsewhere
                     timeout=_TIMEOUT,
                     verify=self._verify,
                     **self._request,
@@ -141,7 +142,7 @@ class OAuth2ClientCredentialsProvider(RequestHeaderProvider):
             return token, float(answer.get("expires_in") or "inf")
         except TrackingError:
             raise
-        except Exception as error:  # which may quote the request
+        except Exception as error:  # not chained: it may quote the request
             raise TrackingError(
                 f"The login at {self._address} failed: {_reason(error)}"
             ) from None
@@ -160,7 +161,7 @@ _TIMEOUT = (3, 10)  # seconds to connect, and to wait for an answer
 
 
 def _clocks() -> tuple[float, float]:
-    """Two clocks, in seconds: one stands still in a laptop's sleep, one may be set."""
+    """Return two clocks, in seconds: one stops in a laptop's sleep, one may be set."""
     return time.monotonic(), time.time()
 
 
@@ -176,7 +177,7 @@ def _secure(key: str, url: str) -> str:
 
 
 def _persistent() -> "HTTPAdapter":
-    """Try again, three times within three seconds, when the identity provider has a bad moment."""
+    """Return an adapter that retries a busy server three times in three seconds."""
     from requests.adapters import HTTPAdapter
     from urllib3 import Retry
 
@@ -186,7 +187,7 @@ def _persistent() -> "HTTPAdapter":
 
 
 def _reason(error: Exception) -> str:
-    """Tell in a sentence, without a word of the request, why there is no token."""
+    """Return a sentence on why there is no token, which never quotes the request."""
     from authlib.integrations.base_client import OAuthError
     from requests import exceptions
 

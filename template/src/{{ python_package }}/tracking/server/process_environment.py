@@ -1,4 +1,4 @@
-"""The environment variables of the process, and whose connection they stand for."""
+"""Set environment variables of the process for a while, and suspend other sessions."""
 
 import os
 import sys
@@ -14,16 +14,16 @@ from ..errors import TrackingError
 
 
 class EnvironmentOverride:
-    """Environment variables that are set for a while, as a context manager.
+    """A context manager that sets environment variables, and restores them at its end.
 
     ``os.environ`` belongs to the whole process, so the class keeps one ledger for it:
-    while several overrides of a variable overlap, the last one to close restores what
-    was set before the first.
+    if several overrides of a variable overlap, the last one to close restores the value
+    from before the first.
 
     Args:
         variables: names and values to set.
-        claimed: whether the variables are needed with just these values. A claim on
-            another value is then refused, since two runs would mix.
+        claimed: whether exactly these values are needed. A claim on another value is
+            then refused, since the records of two runs would mix.
     """
 
     _lock = threading.Lock()
@@ -76,7 +76,7 @@ class EnvironmentOverride:
 
     @classmethod
     def is_claimed(cls, name: str) -> bool:
-        """Whether an open run needs the variable as it is set."""
+        """Whether an open run needs the present value of a variable."""
         return cls._claims[name] > 0
 
     def _refuse_others(self) -> None:
@@ -90,10 +90,10 @@ class EnvironmentOverride:
 
 
 class Session(Protocol):
-    """Whoever connects this process to a server between runs, such as a notebook."""
+    """What connects this process to a server between runs, such as a notebook."""
 
     def suspended(self) -> AbstractContextManager[None]:
-        """Disconnect for the length of a run."""
+        """Disconnect during a run."""
 
     def is_connected_to(self, context: KedroContext) -> bool:
         """Whether it is connected to the server that a context names."""
@@ -103,7 +103,7 @@ _sessions: list[Session] = []
 
 
 def register_session(session: Session) -> None:
-    """Let a session be suspended while a run is open."""
+    """Register a session, which is suspended while a run is open."""
     _sessions.append(session)
 
 
@@ -114,7 +114,7 @@ def unregister_session(session: Session) -> None:
 
 @contextmanager
 def sessions_suspended() -> Iterator[None]:
-    """Disconnect the sessions, so that a run finds the process as a command would."""
+    """Disconnect all sessions, so that a run starts as it does on the command line."""
     with ExitStack() as stack:
         for session in list(_sessions):
             stack.enter_context(session.suspended())
@@ -127,7 +127,7 @@ def has_session_for(context: KedroContext) -> bool:
 
 
 def loaded_mlflow() -> Any | None:
-    """Return MLflow if somebody has imported it, once that import is complete."""
+    """Return MLflow if it is imported; waits for an import that is under way."""
     if "mlflow" not in sys.modules:
         return None
     import mlflow

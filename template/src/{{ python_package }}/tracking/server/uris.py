@@ -1,4 +1,4 @@
-"""From a URI or path in ``mlflow.yml`` to an absolute one."""
+"""Make the URIs and paths of ``mlflow.yml`` absolute."""
 
 import os
 import re
@@ -15,8 +15,8 @@ LOCAL_STORE = "mlruns"
 DATABASE = "mlflow.db"
 
 _SQLITE = "sqlite:///"
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")  # two characters: not a Windows drive
-_MISREAD = r"%[0-9A-Fa-f]{2}|\?"  # in the path of a URL
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")  # two letters: no Windows drive
+_MISREAD = r"%[0-9A-Fa-f]{2}|\?"  # has a meaning in a URL
 _PROFILES = ("databricks", "databricks-uc", "uc")
 
 
@@ -31,14 +31,14 @@ def tracking_uri(
         configured: ``server.mlflow_tracking_uri``; None means the variable
             ``MLFLOW_TRACKING_URI`` and, without that, the folder ``mlruns``.
         project_path: the project's root, to which relative paths are anchored.
-        source: what has set the address, for an error.
+        source: the key or variable that sets the address, for errors.
 
     Returns:
-        A URI for MLflow. A folder has become the SQLite database inside it.
+        A URI for MLflow. For a folder, that of the SQLite database inside it.
 
     Raises:
-        TrackingError: it is no address, the folder holds a file store that this MLflow
-            would refuse, or its name has a part that no SQLite URI can have.
+        TrackingError: it is no valid address, the folder holds a file store, which
+            newer versions of MLflow refuse, or its name cannot be part of a SQLite URI.
     """
     uri = configured or os.environ.get("MLFLOW_TRACKING_URI") or LOCAL_STORE
     _refuse_mistake(uri, project_path, source, "mlflow.tracking_store")
@@ -64,7 +64,7 @@ def registry_uri(
     """Return the absolute registry URI.
 
     Raises:
-        TrackingError: it is no address.
+        TrackingError: it is no valid address.
     """
     _refuse_mistake(configured, project_path, source, "mlflow.model_registry_store")
     return anchor(configured, project_path)
@@ -73,7 +73,7 @@ def registry_uri(
 def anchor(uri: str, project_path: Path) -> str:
     """Make a relative path or relative SQLite URI absolute, from the project's root.
 
-    Every other URI (``https://…``, ``s3://…``, ``databricks``) comes back untouched.
+    Every other URI (``https://…``, ``s3://…``, ``databricks``) is returned unchanged.
     """
     if uri.startswith(_SQLITE):
         path, _, query = uri.removeprefix(_SQLITE).partition("?")
@@ -83,7 +83,7 @@ def anchor(uri: str, project_path: Path) -> str:
 
 
 def refuse_artifact_name(path: str) -> None:
-    """Refuse the path of an artifact that MLflow would read as another one.
+    """Refuse the path of an artifact that MLflow would read as another path.
 
     Its HTTP client puts the path into a URL without escaping it, and ``runs:/`` is a URL
     too: ``a.json#1`` would overwrite ``a.json`` on a server, or be loaded as ``a.json``.
@@ -99,7 +99,7 @@ def refuse_artifact_name(path: str) -> None:
 
 
 def display_uri(uri: str, project_path: Path) -> str:
-    """Give a URI in short, for people: a database of the project's is its path there."""
+    """Return a short URI for messages: a database in the project is a relative path."""
     database = sqlite_path(uri)
     if database is None or not database.is_relative_to(project_path):
         return without_secrets(uri)
@@ -107,10 +107,10 @@ def display_uri(uri: str, project_path: Path) -> str:
 
 
 def artifact_root(uri: str, project_path: Path) -> Path | None:
-    """Give the folder for the artifacts of a SQLite store, or None for other stores.
+    """Return the folder for the artifacts of a SQLite store; None for other stores.
 
-    Beside a local store's database; in the project's ``mlruns`` for any other SQLite
-    file, since MLflow's own default is the working directory.
+    It is the folder of a local store's database, and the project's ``mlruns`` for any
+    other SQLite file, since MLflow's own default is the working directory.
     """
     database = sqlite_path(uri)
     if database is None:
@@ -121,7 +121,7 @@ def artifact_root(uri: str, project_path: Path) -> Path | None:
 
 
 def sqlite_path(uri: str) -> Path | None:
-    """Give the file of a SQLite URI, or None for any other URI."""
+    """Return the file of a SQLite URI; None for any other URI."""
     if not uri.startswith(_SQLITE):
         return None
     return Path(uri.removeprefix(_SQLITE).partition("?")[0])

@@ -1,4 +1,4 @@
-"""A workspace of an MLflow server: which one a run is in, its address, and what may be wrong."""
+"""Workspaces of an MLflow server: select one, link to it, and explain its errors."""
 
 import os
 import re
@@ -13,15 +13,15 @@ _DEFAULT = "default"
 
 
 def workspace_variables(workspace: str | None, uri: str, source: str) -> dict[str, str]:
-    """Return the environment variables by which MLflow knows its workspace.
+    """Return the environment variables that select MLflow's workspace.
 
     Args:
-        workspace: ``server.workspace`` of ``mlflow.yml``; None leaves what is set.
+        workspace: ``server.workspace`` of ``mlflow.yml``; None changes nothing.
         uri: the tracking URI.
         source: the file and key of the workspace, for errors.
 
     Raises:
-        TrackingError: it cannot be the name of one, or runs go to no server.
+        TrackingError: the name is invalid, or runs do not go to an MLflow server.
     """
     if workspace is None:
         return {}
@@ -40,25 +40,25 @@ def workspace_variables(workspace: str | None, uri: str, source: str) -> dict[st
 
 
 def active_workspace() -> str | None:
-    """Return the workspace that the environment names, or None for the default one."""
+    """Return the workspace of ``MLFLOW_WORKSPACE``; None for the default one."""
     name = os.environ.get("MLFLOW_WORKSPACE", "").strip()
     return name if name and name != _DEFAULT else None
 
 
 def with_workspace(address: str, workspace: str | None) -> str:
-    """Return the address of a page as MLflow's UI expects it."""
+    """Add the workspace to the address of a page, as MLflow's UI expects it."""
     return f"{address}?workspace={quote(workspace, safe='')}" if workspace else address
 
 
 def home(address: str, workspace: str | None) -> str:
-    """Return the address of a server's pages, in its workspace."""
+    """Return the address of a server's start page, in the workspace."""
     page = f"{address.rstrip('/')}/#/"
     return with_workspace(page, workspace) if workspace else address
 
 
 @contextmanager
 def workspace_errors(workspace: str | None, safe_uri: str) -> Iterator[None]:
-    """Say in a sentence that a server does not have the workspace, or has none at all.
+    """Raise a readable error if a server lacks the workspace, or has none at all.
 
     Raises:
         TrackingError: instead of MLflow's own error.

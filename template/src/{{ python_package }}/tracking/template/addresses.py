@@ -1,4 +1,4 @@
-"""Find what is wrong with the address of an MLflow server, as far as its text shows it.
+"""Find mistakes in the address of an MLflow server, from its text alone.
 
 The pre-commit hooks of the template run this file too, in an environment without Kedro.
 """
@@ -15,7 +15,7 @@ SCHEMES = ("http", "https", "file", "sqlite", *_DATABASES, "databricks")
 """Schemes of tracking servers, as an error lists them."""
 
 _NAMES = ("databricks", "databricks-uc", "uc")
-# MLflow's own, and those of the plugins of AWS and Azure, which a hook cannot look up.
+# MLflow's own, and those of the AWS and Azure plugins, which a hook cannot look up.
 _KNOWN = (*SCHEMES, *_NAMES, "arn", "azureml")
 
 _SLASHES = {"sqlite": "///", "file": "", "uc": "", "arn": ""}  # "//" for the others
@@ -40,13 +40,13 @@ def address_problem(
 
     Args:
         address: a URI, a name such as ``databricks``, or a path.
-        root: the project's root, from which a path is relative; a folder that is there
-            is a path, whatever its name looks like.
-        is_plugin: whether a plugin of MLflow has registered a scheme. None: nobody
-            knows, so only a scheme that is nearly one of MLflow's is a mistake.
+        root: the project's root, for relative paths. The name of an existing folder is
+            a path, whatever it looks like.
+        is_plugin: whether a plugin of MLflow has registered a scheme. If None, that is
+            unknown, and only a scheme that is similar to one of MLflow's is a mistake.
 
     Returns:
-        The end of a sentence that begins with what the address is, without its login.
+        The end of a sentence such as "The address is …, which", without the login.
     """
     if address in _NAMES or _PATH.match(address) or (root / address).is_dir():
         return None

@@ -1,4 +1,4 @@
-"""Which version of the template a project follows, and where it has left it.
+"""Which version of the template a project follows, and which files differ from it.
 
 The pre-commit hooks of the template run this file too, in an environment without Kedro.
 """
@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-MANIFEST = "template/files.sha256"  # from the tracking package
-VERSION = "template/version.txt"  # the version that the checksums belong to, likewise
+MANIFEST = "template/files.sha256"  # relative to the tracking package
+VERSION = "template/version.txt"  # the version that the checksums belong to
 
 OBSOLETE: Mapping[str, str] = {}
-"""Paths, with wildcards, that the template rendered once, and what replaces each.
+"""Paths, with wildcards, that older versions rendered, and what replaces each.
 
 copier would delete such a file with all edits to it, so ``_exclude`` of ``copier.yml``
-names it as well and the project is told."""
+lists it as well, and the project's user is told to remove it."""
 
 SHOWS_MARKERS = "shows-conflict-markers"
 """The attribute in ``.gitattributes`` of a file that documents conflict markers."""
@@ -29,14 +29,14 @@ _ALIASES = {"gh:": "https://github.com/", "gl:": "https://gitlab.com/"}
 
 @dataclass(frozen=True)
 class Drift:
-    """How far a project is from its template.
+    """How a project differs from its template.
 
     Attributes:
         version: the template's version that the project follows; empty when unknown.
-        newest: the newest that the template's address has; empty when unknown.
-        edited: the template's files that differ, from the project's root.
+        newest: the newest version at the template's address; empty when unknown.
+        edited: the template's files that differ, as paths from the project's root.
         obsolete: files of older versions, and what replaces each.
-        unmerged: files in which an update waits for a decision.
+        unmerged: files with unresolved conflicts of an update.
         mismatch: where the answers and the tracking package contradict each other, and
             the way out; empty when they agree.
         message: what to do about the version.
@@ -52,12 +52,12 @@ class Drift:
 
     @property
     def ok(self) -> bool:
-        """Whether an update would meet no obstacle; to be behind is none."""
+        """Whether nothing hinders an update; an old version does not."""
         return not (self.edited or self.obsolete or self.unmerged or self.mismatch)
 
 
 def drift(root: Path) -> Drift:
-    """Compare a project, whose tracking package this is, with its template."""
+    """Compare the project that contains this package with its template."""
     folder = Path(__file__).parents[1]
     followed = answers(root)
     version = followed.get("_commit", "")
@@ -130,12 +130,12 @@ def _newest(version: str, address: str, root: Path) -> tuple[str, str]:
 
 
 def manifest(folder: Path, beside: Mapping[str, Path]) -> str:
-    """Give the checksums of the template's files, in the format of ``sha256sum``.
+    """Return the checksums of the template's files, in the format of ``sha256sum``.
 
     Args:
         folder: the tracking package.
-        beside: the template's files elsewhere: their path from ``folder``, and where to
-            read them.
+        beside: the template's files elsewhere: their paths relative to ``folder``, and
+            where to read them.
     """
     files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*.py")}
     files |= beside
@@ -143,15 +143,15 @@ def manifest(folder: Path, beside: Mapping[str, Path]) -> str:
 
 
 def edited_files(folder: Path) -> list[str]:
-    """Give the template's files that differ, are missing or have been added.
+    """Return the template's files that differ, are missing or have been added.
 
     Args:
         folder: the tracking package of a project.
 
     Returns:
-        Paths from ``folder``; all of the package when its list of checksums is missing.
-        A file outside of the package counts where its folder is there: an installed
-        package has no ``conf/`` beside it.
+        Paths relative to ``folder``; every file if the list of checksums is missing. A
+        file outside of the package counts if its folder exists: an installed package
+        has no ``conf/`` beside it.
     """
     listed = folder / MANIFEST
     lines = listed.read_text("utf-8").splitlines() if listed.is_file() else []
@@ -168,7 +168,7 @@ def edited_files(folder: Path) -> list[str]:
 
 
 def tracking_packages(root: Path) -> list[Path]:
-    """Return the tracking packages of a project, by what is there, not by its answers."""
+    """Return the tracking packages of a project, found by their files."""
     return sorted(
         folder
         for folder in root.glob("src/*/tracking")
@@ -177,11 +177,11 @@ def tracking_packages(root: Path) -> list[Path]:
 
 
 def obsolete_files(root: Path, obsolete: Mapping[str, str]) -> dict[str, str]:
-    """Return what older versions have left in a project, and what replaces it.
+    """Return the files that older versions have left, and what replaces each.
 
     Args:
         root: the project's root.
-        obsolete: the list of the project's own version.
+        obsolete: ``OBSOLETE`` of the project's own version.
     """
     return {
         path.relative_to(root).as_posix(): instead
@@ -191,13 +191,14 @@ def obsolete_files(root: Path, obsolete: Mapping[str, str]) -> dict[str, str]:
 
 
 def unmerged_files(root: Path) -> list[str]:
-    """Return the files of a project in which an update waits for a decision.
+    """Return the files of a project with unresolved conflicts of an update.
 
-    They are unmerged in git's index, hold conflict markers, or are hunks that could not
-    be applied (``*.rej``). copier leaves no merge under way, so none is asked for. A file
-    that shows markers on purpose has the attribute ``shows-conflict-markers``.
+    They are unmerged in git's index, contain conflict markers, or are hunks that could
+    not be applied (``*.rej``). Whether a merge is in progress is not checked, since
+    copier leaves none. A file that shows markers on purpose has the attribute
+    ``shows-conflict-markers``.
     """
-    # All that a user's settings of git could change is said here.
+    # These options override the user's own settings of git.
     markers = [
         "-c",
         "grep.fullName=false",
@@ -230,14 +231,14 @@ def answers(root: Path) -> dict[str, str]:
 
 
 def released_versions(address: str, root: Path) -> list[str]:
-    """Give the tags of the template, without asking for a password.
+    """Return the tags of the template, without asking for a password.
 
     Args:
-        address: as copier keeps it, with its short forms.
-        root: the project's root, from which a relative path counts.
+        address: as copier keeps it, maybe in a short form such as ``gh:``.
+        root: the project's root, for a relative path.
 
     Raises:
-        OSError: git is not there, or the address does not answer within 5 seconds.
+        OSError: git is not installed, or the address does not answer within 5 seconds.
     """
     for alias, host in _ALIASES.items():
         if address.startswith(alias):
@@ -261,7 +262,7 @@ def released_versions(address: str, root: Path) -> list[str]:
 
 
 def _digest(path: Path) -> str | None:
-    """Hash a text the same whatever its line ends; None when it is not there."""
+    """Hash a text file, whatever its line ends; None if it does not exist."""
     if not path.is_file():
         return None
     return sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()

@@ -1,4 +1,4 @@
-"""Tell a secret that somebody has written into a file which git keeps.
+"""Find secrets in configuration files that git does not ignore.
 
 The pre-commit hooks of the template run this file too, in an environment without Kedro.
 """
@@ -11,19 +11,19 @@ from typing import Any
 
 from ..redaction import SECRET_NAMES, is_secret_name, without_secrets
 
-# What such a key may say openly: a resolver, an address, a variable's name, a path.
+# No secret, even under such a key: a resolver, an address, a variable's name, a path.
 _OPEN = re.compile(r"\$\{.*\}|[a-z+]+://[^@\s]*|[A-Z][A-Z0-9_]*|[\w./-]*/[\w./-]*|")
 
 _RESOLVER = re.compile(r"\$\{[^{}]*\}")  # the innermost, such as ${oc.env:PASSWORD}
 
 
 def looks_secret(key: str, value: object) -> bool:
-    """Whether a value is one that a committed file should not hold.
+    """Whether a value looks like a secret, which no committed file should contain.
 
     Args:
-        key: its name; ``password``, ``token`` and the like call for a resolver, an
-            address, a path or the name of a variable.
-        value: what it says; some secrets are known by their looks under any name.
+        key: its name. Under ``password``, ``token`` and the like, everything but a
+            resolver, an address, a path or the name of a variable looks secret.
+        value: the value. Some secrets are recognised by their form under any name.
     """
     if not isinstance(value, str):
         return False
@@ -38,11 +38,11 @@ def looks_secret(key: str, value: object) -> bool:
 
 
 def committed_secrets(file: Path, content: Any) -> Iterator[str]:
-    """Give a sentence for each secret in a file that git does not ignore.
+    """Yield a sentence for each secret in a file that git does not ignore.
 
     Args:
         file: a file of the project's configuration.
-        content: what it says.
+        content: its parsed content.
     """
     keys = list(secret_looking(content))
     command = ["git", "check-ignore", "--quiet", file.name]
@@ -57,7 +57,7 @@ def committed_secrets(file: Path, content: Any) -> Iterator[str]:
 
 
 def secret_looking(content: Any, path: str = "") -> Iterator[str]:
-    """Give the dotted keys of a configuration whose values look like secrets."""
+    """Yield the dotted keys of a configuration whose values look like secrets."""
     if isinstance(content, Mapping):
         for key, value in content.items():
             yield from secret_looking(value, f"{path}.{key}" if path else str(key))

@@ -1,11 +1,11 @@
-"""Times as people say them."""
+"""Format times for people."""
 
 from datetime import datetime
 
 
 def duration(seconds: float) -> str:
-    """Give ``4.2 s``, ``3 min 20 s`` or ``2 h 5 min``."""
-    if seconds < 59.95:  # what rounds to a minute is one
+    """Format a duration as ``4.2 s``, ``3 min 20 s`` or ``2 h 5 min``."""
+    if seconds < 59.95:  # never "60.0 s"
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     hours, left = divmod(minutes, 60)
@@ -13,7 +13,7 @@ def duration(seconds: float) -> str:
 
 
 def ago(moment: datetime, now: datetime) -> str:
-    """Give ``5 min ago``, ``3 h ago``, ``2 d ago``, or a date after a week."""
+    """Format a time: ``5 min ago``, ``3 h ago``, ``2 d ago``; after a week a date."""
     seconds = max(0, (now - moment).total_seconds())
     for unit, length, most in (("s", 1, 60), ("min", 60, 60), ("h", 3600, 24)):
         if seconds < length * most:

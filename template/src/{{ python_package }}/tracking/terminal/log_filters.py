@@ -1,4 +1,4 @@
-"""Lines of other libraries that tell the user nothing."""
+"""Drop useless log messages of other libraries, and hide secrets in all messages."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ from ..redaction import shows_secret, without_secrets
 
 @contextmanager
 def only(logger: str, is_wanted: Callable[[logging.LogRecord], bool]) -> Iterator[None]:
-    """Let a logger say for a while only what is wanted."""
+    """Drop the log records of a logger that are not wanted, inside the block."""
     source = logging.getLogger(logger)
     source.addFilter(is_wanted)
     try:
@@ -20,15 +20,16 @@ def only(logger: str, is_wanted: Callable[[logging.LogRecord], bool]) -> Iterato
 
 
 def without(logger: str, beginning: str) -> AbstractContextManager[None]:
-    """Leave out what a logger says with these first words, and nothing else of it."""
+    """Drop the messages of a logger that begin with these words, inside the block."""
     return only(logger, lambda record: not record.getMessage().startswith(beginning))
 
 
 @contextmanager
 def without_secrets_in_logs() -> Iterator[None]:
-    """Hide secrets in what any logger says, whichever handlers it has meanwhile.
+    """Hide secrets in the messages of all loggers and handlers, inside the block.
 
-    A record factory, since handlers come and go: MLflow adds its own on import.
+    This sets a record factory, since handlers come and go: MLflow adds its own on
+    import.
     """
     factory = _RecordFactory(logging.getLogRecordFactory())
     logging.setLogRecordFactory(factory)
@@ -37,7 +38,7 @@ def without_secrets_in_logs() -> Iterator[None]:
     finally:
         factory.is_active = False
         while isinstance(top := logging.getLogRecordFactory(), _RecordFactory):
-            if top.is_active:  # of a run that goes on
+            if top.is_active:  # of another run, which is still open
                 break
             logging.setLogRecordFactory(top.previous)
 

@@ -1,4 +1,4 @@
-"""A sign of life on a terminal, where something takes long."""
+"""Show a spinner on a terminal while something takes long."""
 
 import os
 import threading
@@ -9,7 +9,7 @@ from multiprocessing import parent_process
 
 @contextmanager
 def progress(text: str) -> Iterator[None]:
-    """Show what is under way; nothing in a file, in CI, or beside another display.
+    """Show what is under way, but not in a file, in CI, or beside another display.
 
     Args:
         text: what is under way, for people.
@@ -20,14 +20,15 @@ def progress(text: str) -> Iterator[None]:
             from rich.errors import LiveError
 
             console = get_console()
-            if console.is_interactive and console.file.isatty():  # FORCE_COLOR is none
+            # With FORCE_COLOR, rich calls a file interactive, too.
+            if console.is_interactive and console.file.isatty():
                 with suppress(LiveError):  # a node shows a display of its own
                     stack.enter_context(console.status(text))
         yield
 
 
 def _is_ours() -> bool:
-    """Whether nobody else writes to the terminal: no worker process, no other thread."""
+    """Whether this is the main thread of the main process, outside of CI."""
     return (
         "CI" not in os.environ
         and parent_process() is None

@@ -9,7 +9,7 @@ from .points import history
 
 
 class MetricDataset(MlflowDataset):
-    """A dataset of one metric, whose name is its key or else its name in the catalog."""
+    """A dataset of one metric, named by its key, or else by its name in the catalog."""
 
     _LOAD_ARGS: frozenset[str]
     _SAVE_ARGS: frozenset[str]

@@ -10,17 +10,17 @@ from .points import Point, form_of, history, log, metrics, number, point
 class MlflowMetricsHistoryDataset(MlflowDataset):
     """Several metrics, each a number or a history, under a prefix.
 
-    A mapping of names, as in ``{"loss": …}``, of which each value is a number, a mapping
-    with ``value`` and ``step``, a list of such mappings, or a list of numbers. It loads
-    as it was saved, if all values were of one kind; otherwise a metric with one point
-    is a mapping, and one with more a list of mappings.
+    It saves a mapping of names to values, such as ``{"loss": …}``. A value is a number,
+    a mapping with ``value`` and ``step``, a list of such mappings, or a list of
+    numbers. If all values are of one kind, they load as they were saved. Otherwise a
+    metric with one point loads as a mapping, and one with more as a list of mappings.
 
     Args:
-        run_id: the run to log to and load from; None for the run under way.
-        prefix: the metrics are logged as ``<prefix>.<name>``; None for the name in the
-            catalog, an empty one for none. It loads the metrics whose names begin with
-            it and a dot, under the names that follow, and the metric of just that name.
-        metadata: anything; Kedro leaves it alone.
+        run_id: the run to log to and load from; None for the active run.
+        prefix: metrics are logged as ``<prefix>.<name>``, and loaded as ``<name>``.
+            None for the name in the catalog, empty for no prefix. A metric whose name
+            is just the prefix is loaded, too.
+        metadata: anything; Kedro ignores it.
 
     Example in the catalog::
 
@@ -50,7 +50,7 @@ class MlflowMetricsHistoryDataset(MlflowDataset):
         self.metadata = metadata
 
     def save(self, data: Mapping[str, Any]) -> None:
-        """Log all points of all metrics: one request for each thousand."""
+        """Log all points of all metrics: one request per thousand."""
         prefix = self._metrics_prefix
         with self._active_run(self._pattern) as run_id:
             if not isinstance(data, Mapping):
@@ -69,7 +69,7 @@ class MlflowMetricsHistoryDataset(MlflowDataset):
             log(self._client(), run_id, self._handle, entries, prefix, kept, self.name)
 
     def load(self) -> dict[str, Any]:
-        """Give the metrics of the run that have the prefix; an empty mapping for none."""
+        """Return the metrics of the run with the prefix; an empty mapping for none."""
         form, histories = self._prefetched or self._read()
         return {name: _value(form, points) for name, points in histories.items()}
 
@@ -83,7 +83,7 @@ class MlflowMetricsHistoryDataset(MlflowDataset):
         return f"{prefix}.*" if prefix else "*"
 
     def _names(self, keys: Mapping[str, float]) -> dict[str, str]:
-        """Give the keys that have the prefix, and the names that follow it."""
+        """Return the keys that have the prefix, and their names without it."""
         prefix = self._metrics_prefix
         if not prefix:
             return {key: key for key in keys}

@@ -16,17 +16,17 @@ class MlflowMetricHistoryDataset(MetricDataset):
 
     It is a list of numbers (``list``), a mapping of step to number (``dict``) or a list
     of mappings with ``value``, ``step`` and ``timestamp`` in milliseconds since 1970
-    (``history``), and loads as what it was saved.
+    (``history``), and loads in the form in which it was saved.
 
     Args:
         key: the metric's name; None for the name in the catalog.
-        run_id: the run to log to and load from; None for the run under way.
-        load_args: ``mode``, one of the three, to load it as; otherwise as it was saved.
-        save_args: ``mode``, one of the three, to insist on.
-        metadata: anything; Kedro leaves it alone.
+        run_id: the run to log to and load from; None for the active run.
+        load_args: ``mode``, the form in which to load, instead of that of the save.
+        save_args: ``mode``, the form that saved data must have.
+        metadata: anything; Kedro ignores it.
 
     Raises:
-        DatasetError: an argument is none of these.
+        DatasetError: an argument or a mode is unknown.
 
     Example in the catalog::
 
@@ -59,7 +59,7 @@ class MlflowMetricHistoryDataset(MetricDataset):
                 )
 
     def save(self, data: Iterable[Any]) -> None:
-        """Log the history: one request for each thousand points."""
+        """Log the history: one request per thousand points."""
         with self._active_run(self._metric) as run_id:
             mode, points = _points(data)
             if (wanted := self._save_args.get("mode", mode)) != mode and points:
@@ -77,7 +77,7 @@ class MlflowMetricHistoryDataset(MetricDataset):
             )
 
     def load(self) -> list[float] | dict[int, float] | list[dict[str, Any]]:
-        """Give the history.
+        """Return the history.
 
         Raises:
             DatasetError: the run has no such metric.

@@ -13,15 +13,15 @@ class MlflowMetricDataset(MetricDataset):
 
     Args:
         key: the metric's name; None for the name in the catalog.
-        run_id: the run to log to and load from; None for the run under way.
+        run_id: the run to log to and load from; None for the active run.
         load_args: ``step`` to load, instead of the last.
-        save_args: ``mode`` is ``overwrite`` (default), which keeps to the metric's last
-            step, 0 in a new run, or ``append``, which takes the step after it. ``step``
-            sets the step, ``timestamp`` the time in milliseconds since 1970.
-        metadata: anything; Kedro leaves it alone.
+        save_args: ``mode`` is ``overwrite`` (default), which logs at the metric's last
+            step, 0 in a new run, or ``append``, which logs at the step after it.
+            ``step`` sets the step, ``timestamp`` the time in milliseconds since 1970.
+        metadata: anything; Kedro ignores it.
 
     Raises:
-        DatasetError: an argument is none of these.
+        DatasetError: an argument or the mode is unknown.
 
     Example in the catalog::
 
@@ -49,7 +49,7 @@ class MlflowMetricDataset(MetricDataset):
 
     @property
     def mode(self) -> str:
-        """Where a number without a step goes: ``overwrite`` or ``append``."""
+        """How a number without a step is logged: ``overwrite`` or ``append``."""
         return self._mode
 
     @mode.setter
@@ -64,7 +64,7 @@ class MlflowMetricDataset(MetricDataset):
     def save(self, data: float) -> None:
         """Log the number.
 
-        Where the run may have the metric already, its last step is asked for first.
+        If the run may have the metric already, its last step is fetched first.
         """
         with self._active_run(self._metric) as run_id:
             value = number(data)
@@ -92,7 +92,7 @@ class MlflowMetricDataset(MetricDataset):
         return _last(history(self._client(), run_id, self._metric))
 
     def load(self) -> float:
-        """Give the metric's last value, or the last at ``step``.
+        """Return the metric's last value, or the last one at ``step``.
 
         Raises:
             DatasetError: the run has no such metric or step.
@@ -115,5 +115,5 @@ class MlflowMetricDataset(MetricDataset):
 
 
 def _last(points: list[Point]) -> Point | None:
-    """Return the last point; of several at once the one on the run's page in MLflow."""
+    """Return the last point; of several at one step, the one that MLflow's UI shows."""
     return max(points, key=lambda p: (p.step, p.timestamp or 0, p.value), default=None)

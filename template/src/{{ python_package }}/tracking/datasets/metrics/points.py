@@ -1,4 +1,4 @@
-"""Points of a metric's history: from what a node returns to MLflow's, and back."""
+"""Convert a metric's history from what a node returns to MLflow's, and back."""
 
 import time
 from collections.abc import Iterable, Mapping
@@ -20,10 +20,10 @@ class Point(NamedTuple):
 
 
 def number(value: Any) -> float:
-    """Give a metric's value.
+    """Return a metric's value as a float.
 
     Raises:
-        TypeError: it is no number.
+        TypeError: it is not a number.
     """
     try:
         if not isinstance(value, (str, bytes)):
@@ -37,11 +37,11 @@ _INT64 = 2**63
 
 
 def point(data: Mapping[str, Any], step: int) -> Point:
-    """Give the point of a mapping with ``value``, ``step`` and ``timestamp``.
+    """Return the point of a mapping with ``value``, ``step`` and ``timestamp``.
 
     Args:
         data: the mapping, of which only ``value`` is required.
-        step: the step where the mapping has none.
+        step: the step if the mapping has none.
 
     Raises:
         TypeError: it has no value, or other keys.
@@ -57,10 +57,11 @@ def point(data: Mapping[str, Any], step: int) -> Point:
 
 
 def metrics(key: str, points: Iterable[Point]) -> "list[Metric]":
-    """Give MLflow's metrics of a history.
+    """Return the MLflow metrics of a history.
 
-    Points without a time get the present one. Where the step does not grow, they get a
-    millisecond more than the point before: MLflow returns a history by time and step.
+    Points without a time get the current time. If the step does not increase, a point
+    gets a millisecond more than the one before: MLflow sorts a history by time and
+    step.
 
     Raises:
         ValueError: MLflow refuses the key, a step or a time.
@@ -85,7 +86,7 @@ def metrics(key: str, points: Iterable[Point]) -> "list[Metric]":
 
 
 def _check_key(key: str) -> None:
-    """Refuse a name here, where its dataset is known, and not with a batch of others."""
+    """Refuse a name now, while its dataset is known, and not later with a batch."""
     from mlflow.utils.validation import (
         MAX_ENTITY_KEY_LENGTH,
         bad_character_message,
@@ -116,15 +117,15 @@ def log(
     form: str | None,
     source: str | None,
 ) -> None:
-    """Log metrics, and the form in which they came: one request for each thousand.
+    """Log metrics, and the form in which they were saved: one request per thousand.
 
     Args:
         client: of the run's server.
         run_id: the run.
-        handle: the run under way, whose metrics may travel while nodes compute.
+        handle: the open run, whose metrics may be sent while nodes compute.
         metrics: the points, in order.
         tag: the dataset's key or prefix.
-        form: the form; None where it follows from the points.
+        form: the form; None if it follows from the points.
         source: the dataset's name in the catalog, for errors.
     """
     from mlflow.entities import RunTag
@@ -144,17 +145,17 @@ def history(client: "MlflowClient", run_id: str, key: str) -> list[Point]:
 
 
 def missing(client: "MlflowClient", run_id: str) -> LookupError:
-    """Return the error of a metric that is not there.
+    """Return the error for a metric that does not exist.
 
     Raises:
-        MlflowException: the run is not there either, which its history does not tell.
+        MlflowException: the run does not exist; a request for the history hides that.
     """
     client.get_run(run_id)
     return LookupError("there is no such metric")
 
 
 def form_of(tags: Mapping[str, str], tag: str) -> str | None:
-    """Give the form in which a dataset of a run was saved, as far as it is known."""
+    """Return the form in which a dataset of a run was saved; None if it is unknown."""
     return tags.get(_tag(tag))
 
 

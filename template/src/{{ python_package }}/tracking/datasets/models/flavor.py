@@ -15,15 +15,15 @@ _WORKFLOWS = ("python_model", "loader_module")
 
 
 class Flavor:
-    """A module of MLflow or of anybody's, with ``load_model`` and ``save_model``.
+    """A module with ``load_model`` and ``save_model``, of MLflow or of a third party.
 
     Args:
         module: its name, for example ``mlflow.sklearn``; imported when it is used.
-        pyfunc_workflow: of ``mlflow.pyfunc``, the argument that a model is:
+        pyfunc_workflow: for ``mlflow.pyfunc``, the argument that takes the model:
             ``python_model`` (also for None) or ``loader_module``.
 
     Raises:
-        DatasetError: there is no such workflow.
+        DatasetError: the workflow is unknown.
     """
 
     def __init__(self, module: str, pyfunc_workflow: str | None = None) -> None:
@@ -44,7 +44,7 @@ class Flavor:
         """Log a model to the active run, under a name; returns MLflow's ModelInfo."""
         with self._imported() as module:
             known = inspect.signature(module.log_model).parameters
-            key = "name" if "name" in known else "artifact_path"  # made for MLflow 2
+            key = "name" if "name" in known else "artifact_path"  # for MLflow 2
             names = ("name", "artifact_path")
             others = {k: v for k, v in save_args.items() if k not in names}
             return self._write(module.log_model, model, {**others, key: name})
@@ -58,7 +58,7 @@ class Flavor:
         self, write: Callable[..., Any], model: Any, arguments: dict[str, Any]
     ) -> Any:
         arguments = with_requirements(arguments)
-        # An environment of uv's has no pip; MLflow falls back to any.
+        # uv's environments have no pip; MLflow then requires pip without a version.
         with (
             without("mlflow.utils.environment", "Failed to resolve installed pip"),
             without("mlflow.utils.uv_utils", "Detected uv project"),

@@ -12,23 +12,22 @@ from .flavor import Flavor
 
 
 class MlflowModelLocalFileSystemDataset(AbstractVersionedDataset[Any, Any]):
-    """A model of any MLflow flavour in a local folder, with no run.
+    """A model of any MLflow flavour in a local folder, without a run.
 
     Args:
-        filepath: the folder. A model that is there already is replaced when the new
-            one is written.
+        filepath: the folder. A model in it is replaced when the new one is written.
         flavor: module of the flavour, for example ``mlflow.sklearn``.
-        pyfunc_workflow: of the flavour ``mlflow.pyfunc``, what a saved model is:
+        pyfunc_workflow: for the flavour ``mlflow.pyfunc``, what a saved model is:
             ``python_model`` (default) or ``loader_module``.
         load_args: keyword arguments for the flavour's ``load_model``.
         save_args: keyword arguments for its ``save_model``. Without requirements among
-            them the model gets the project's own, as installed.
-        log_args: not used; taken so that catalogs of kedro-mlflow stay valid.
+            them, the model gets those of the project, as installed.
+        log_args: ignored; accepted so that catalogs of kedro-mlflow stay valid.
         version: set by Kedro for ``versioned: true``.
-        metadata: anything; Kedro leaves it alone.
+        metadata: anything; Kedro ignores it.
 
     Raises:
-        DatasetError: the folder is not a local one, or there is no such workflow.
+        DatasetError: the folder is not a local one, or the workflow is unknown.
 
     Example in the catalog::
 
@@ -72,7 +71,7 @@ class MlflowModelLocalFileSystemDataset(AbstractVersionedDataset[Any, Any]):
         self.metadata = metadata
 
     def save(self, data: Any) -> None:
-        """Write the model beside its place and move it there when it is whole."""
+        """Write the model beside its folder, and move it there when it is complete."""
         path = Path(self._get_save_path()).absolute()
         if path.exists() and not (path / "MLmodel").exists():
             raise DatasetError(
@@ -88,7 +87,7 @@ class MlflowModelLocalFileSystemDataset(AbstractVersionedDataset[Any, Any]):
             draft.rename(path)
 
     def load(self) -> Any:
-        """Load the model, of the newest version where it is versioned."""
+        """Load the model; if it is versioned, the newest version."""
         path = Path(self._get_load_path()).absolute()
         return self._flavor.load(path.as_uri(), self._load_args)
 

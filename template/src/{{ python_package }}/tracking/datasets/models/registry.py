@@ -15,7 +15,7 @@ _logger = logging.getLogger(__name__)
 
 
 class MlflowModelRegistryDataset(MlflowDataset):
-    """A model of the registry, by version, stage or alias; says which run it is from.
+    """A registered model, by version, stage or alias; logs which run it comes from.
 
     Args:
         model_name: the registered model's name.
@@ -23,13 +23,13 @@ class MlflowModelRegistryDataset(MlflowDataset):
             ``latest`` (default), the highest version.
         alias: an alias of a version, instead of ``stage_or_version``.
         flavor: module of the flavour to load it with.
-        pyfunc_workflow: not used for loading; taken so that catalogs of kedro-mlflow
+        pyfunc_workflow: not used for loading; accepted so that catalogs of kedro-mlflow
             stay valid.
         load_args: keyword arguments for the flavour's ``load_model``.
-        metadata: anything; Kedro leaves it alone.
+        metadata: anything; Kedro ignores it.
 
     Raises:
-        DatasetError: there is both an alias and a stage or version.
+        DatasetError: both an alias and a stage or version are set.
 
     Example in the catalog::
 
@@ -79,7 +79,7 @@ class MlflowModelRegistryDataset(MlflowDataset):
         self.metadata = metadata
 
     def save(self, data: Any) -> None:
-        """Refuse: models are registered where they are logged.
+        """Refuse, since models are registered when they are logged.
 
         Raises:
             DatasetError: always.
@@ -101,7 +101,7 @@ class MlflowModelRegistryDataset(MlflowDataset):
 
     @property
     def is_stored(self) -> bool:
-        """A registered model always was there before."""
+        """True: a registered model always exists before the run."""
         return True
 
     @property

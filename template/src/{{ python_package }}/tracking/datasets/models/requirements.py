@@ -1,4 +1,4 @@
-"""What a model needs to run, without MLflow's inference of it."""
+"""The requirements of a model, without MLflow's inference."""
 
 import sys
 from importlib import import_module, metadata
@@ -13,11 +13,11 @@ tomllib = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
 
 
 def with_requirements(save_args: dict[str, Any]) -> dict[str, Any]:
-    """Give arguments for ``save_model`` or ``log_model`` with requirements among them.
+    """Return arguments for ``save_model`` or ``log_model``, with requirements.
 
-    Without ``pip_requirements`` or ``conda_env`` it is what the project depends on, and
-    ``extra_pip_requirements``: MLflow infers it otherwise, which takes 15 s a model
-    (MLflow 3.17, scikit-learn).
+    Without ``pip_requirements`` or ``conda_env``, these are the project's dependencies
+    and ``extra_pip_requirements``. Otherwise MLflow would infer them, which takes 15 s
+    per model (MLflow 3.17, scikit-learn).
     """
     if save_args.get("pip_requirements") or save_args.get("conda_env"):
         return save_args
@@ -32,10 +32,10 @@ def with_requirements(save_args: dict[str, Any]) -> dict[str, Any]:
 
 
 def project_requirements() -> list[str] | None:
-    """Give what the project depends on, pinned to what is installed.
+    """Return the project's dependencies, pinned to the installed versions.
 
     Returns:
-        Lines such as ``scikit-learn==1.9.1``; None, which lets MLflow infer them, where
+        Lines such as ``scikit-learn==1.9.1``; None, which lets MLflow infer them, if
         neither the project's ``pyproject.toml`` nor its package is found.
     """
     lines = _declared() or _installed()

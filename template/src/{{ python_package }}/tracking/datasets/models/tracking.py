@@ -35,20 +35,20 @@ class MlflowModelTrackingDataset(MlflowDataset):
 
     Args:
         flavor: module of the flavour, for example ``mlflow.sklearn``.
-        pyfunc_workflow: of the flavour ``mlflow.pyfunc``, what a saved model is:
+        pyfunc_workflow: for the flavour ``mlflow.pyfunc``, what a saved model is:
             ``python_model`` (default) or ``loader_module``.
         load_args: keyword arguments for the flavour's ``load_model``. With
-            ``model_uri`` it loads that model, and saves none.
+            ``model_uri`` it loads that model, and cannot save one.
         save_args: keyword arguments for its ``log_model``, such as ``name``,
             ``signature``, ``input_example`` or ``registered_model_name``. Without
-            requirements among them the model gets the project's own, as installed.
-        metadata: anything; Kedro leaves it alone.
-        run_id: a run to load the model from; it saves none then.
-        artifact_path: the model's name where ``save_args`` have none. None for the name
-            in the catalog, with ``_`` for what MLflow forbids in it.
+            requirements among them, the model gets those of the project, as installed.
+        metadata: anything; Kedro ignores it.
+        run_id: a run to load the model from; it cannot save one then.
+        artifact_path: the model's name if ``save_args`` have none. None for the name in
+            the catalog, with ``_`` for characters that MLflow forbids.
 
     Raises:
-        DatasetError: there is no such workflow.
+        DatasetError: the workflow is unknown.
 
     Example in the catalog::
 
@@ -90,7 +90,11 @@ class MlflowModelTrackingDataset(MlflowDataset):
         self.metadata = metadata
 
     def save(self, data: Any) -> None:
-        """Log the model to the run under way."""
+        """Log the model to the active run.
+
+        Raises:
+            DatasetError: it has a ``run_id`` or ``model_uri``.
+        """
         if self.is_stored:
             raise DatasetError(
                 f"{self._title} has a run_id or model_uri, and so only loads. Leave it "
@@ -111,10 +115,10 @@ class MlflowModelTrackingDataset(MlflowDataset):
             return self._flavor.load(uri, self._load_args)
 
     def untrack(self, name: str, catalog: "CatalogProtocol[Any, Any]") -> None:
-        """Let an untracked run keep the model to itself.
+        """Keep the model in memory, for an untracked run.
 
-        It stays in memory, unless MLflow loads another thing than it saves, as
-        ``mlflow.pyfunc`` does: that goes through a folder that lives with the catalog.
+        A model of ``mlflow.pyfunc`` is saved to a folder instead, since MLflow loads
+        another object than it saves. The folder is deleted with the catalog.
         """
         if self._flavor.module != "mlflow.pyfunc":
             super().untrack(name, catalog)
@@ -132,7 +136,7 @@ class MlflowModelTrackingDataset(MlflowDataset):
 
     @property
     def is_stored(self) -> bool:
-        """Whether it loads a model that was there before this run."""
+        """Whether it loads a model from before this run."""
         return bool(self._run_id or self._model_uri)
 
     @property
@@ -148,10 +152,10 @@ class MlflowModelTrackingDataset(MlflowDataset):
         return self._downloaded(self._model_uri or self._uri(str(self._run_id)))
 
     def _uri(self, run_id: str) -> str:
-        """Give the newest model of the run and the name, by its id.
+        """Return the URI of the run's newest model of that name, by the model's id.
 
-        A ``runs:/`` URI looks for a file of that name first, which a server of MLflow
-        3.10 fails to answer for minutes. It remains for what MLflow 2 has logged.
+        For a ``runs:/`` URI, MLflow looks for a file of that name first, which a server
+        of MLflow 3.10 does not answer for minutes. It is left for models of MLflow 2.
         """
         client = self._client()
         with self._explained(self._model, run_id):
