@@ -69,7 +69,7 @@ def test_ruff_finds_and_formats_nothing(project: Path) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_answers_hold_no_secret(project: Path) -> None:
+def test_http_errors_hold_no_secret(project: Path) -> None:
     answers = (project / ".copier-answers.yml").read_text("utf-8").lower()
     assert not re.search(r"password|secret|_token", answers)
 

@@ -123,7 +123,7 @@ def set_other_server(uri: str) -> float:
     return 1.0
 
 
-def look_at_the_run(value: object) -> list[str]:
+def look_at_the_run() -> list[str]:
     """The ids of the active run and of the variable, in whatever process this runs."""
     active = mlflow.active_run()
     return [active.info.run_id if active else "", os.environ.get("MLFLOW_RUN_ID", "")]

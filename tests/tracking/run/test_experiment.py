@@ -90,4 +90,5 @@ def test_two_first_runs_at_one_moment_both_succeed(project: Project) -> None:
     assert len({r.info.experiment_id for r in runs}) == 1
     left = [p.name for p in (project.path / "mlruns").iterdir()]
     assert "mlflow.db" in left
-    assert not [name for name in left if name.startswith(".")]
+    hidden = [name for name in left if name.startswith(".")]
+    assert hidden == [".mlflow.db.lock"]

@@ -114,7 +114,7 @@ def test_worker_processes_are_attached_where_kedro_calls_no_hook(
         "conf/base/catalog.yml",
         {"ids": {"type": "json.JSONDataset", "filepath": "data/ids.json"}},
     )
-    pipeline = Pipeline([node(nodes.look_at_the_run, "params:a", "ids", name="look")])
+    pipeline = Pipeline([node(nodes.look_at_the_run, None, "ids", name="look")])
     project.run(pipeline, runner=ParallelRunner(max_workers=1))
     run_id = project.only_run().info.run_id
     assert json.loads((project.path / "data/ids.json").read_text()) == [run_id, run_id]

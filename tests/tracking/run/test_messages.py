@@ -60,7 +60,7 @@ def test_run_of_somebody_else_and_one_that_goes_on_are_told_apart(
     caplog.clear()
     project.mlflow_yml(f"tracking: {{run: {{id: {run.info.run_id}}}}}")
     project.run(ONE)
-    assert said(caplog)[0] == "MLflow run 'theirs' goes on at mlruns/mlflow.db"
+    assert said(caplog)[0] == "MLflow run 'theirs' continues at mlruns/mlflow.db"
 
 
 def test_failed_run_says_so_and_names_the_environment_of_its_pages(

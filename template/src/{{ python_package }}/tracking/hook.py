@@ -23,7 +23,7 @@ class MlflowHook:
     def after_context_created(self, context: "KedroContext") -> None:
         from .config.loading import load_config
         from .config.project import refuse_empty_pipeline
-        from .datasets.catalogs import announce
+        from .datasets.catalog_context import announce
         from .notebook import activate, is_loading
 
         context.mlflow = load_config(context.config_loader)  # type: ignore[attr-defined]
@@ -36,7 +36,7 @@ class MlflowHook:
     def after_catalog_created(
         self, catalog: "CatalogProtocol", save_version: str | None
     ) -> None:
-        from .datasets.catalogs import making_context, remember_context
+        from .datasets.catalog_context import making_context, remember_context
 
         if save_version is not None:  # a run's, which before_pipeline_run prepares
             remember_context(catalog)
@@ -56,7 +56,8 @@ class MlflowHook:
     ) -> None:
         from .config.loading import mlflow_config
         from .datasets import bind, untrack
-        from .datasets.catalogs import attach_workers, context_of
+        from .datasets.catalog_context import context_of
+        from .run.handle import attach_workers
         from .run.untracked import UntrackedRun, disabled_by, server_to_read
 
         fail_left_runs()

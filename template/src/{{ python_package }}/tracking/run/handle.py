@@ -14,6 +14,7 @@ from ..terminal.log_filters import without_secrets_in_logs
 from . import active_runs
 
 if TYPE_CHECKING:
+    from kedro.io import CatalogProtocol
     from mlflow import MlflowClient
     from mlflow.entities import Metric, Run, RunTag
 
@@ -91,11 +92,7 @@ class RunHandle:
         active_runs.push(self.run, self.nested)
 
     def attach_worker(self) -> None:
-        """Attach a worker process of ``ParallelRunner`` until it ends.
-
-        Kedro calls no hook in a worker if ``KEDRO_MP_CONTEXT`` sets another start
-        method than Python's default.
-        """
+        """Attach a worker process of ``ParallelRunner`` until it ends; idempotent."""
         if self._ends_with_its_owner and self.run.info.run_id not in self._guests:
             self.attach()
 
@@ -130,6 +127,27 @@ class RunHandle:
         """Wait until all metrics are sent, before they are read."""
         if self.queue:
             self.queue.wait()
+
+
+class _WorkerEntry:
+    """Attaches a worker process of ``ParallelRunner`` when the catalog arrives there.
+
+    Kedro calls no hook in a worker whose start method is that of ``KEDRO_MP_CONTEXT``
+    and not Python's default, and a node without inputs loads nothing before it runs.
+    Elsewhere, unpickling does nothing.
+    """
+
+    def __init__(self, handle: RunHandle) -> None:
+        self._handle = handle
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._handle.attach_worker()
+
+
+def attach_workers(catalog: "CatalogProtocol", handle: RunHandle) -> None:
+    """Let the worker processes that a catalog is pickled for log to the run."""
+    setattr(catalog, "kedro_mlflow_worker", _WorkerEntry(handle))  # noqa: B010
 
 
 class _Guest:

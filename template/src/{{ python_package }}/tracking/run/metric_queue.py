@@ -7,8 +7,8 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import TrackingError
-from ..server.answers import is_refusal, problem, status_of
 from ..server.availability import fail_fast, is_unreachable
+from ..server.http_errors import is_refusal, problem, status_of
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric, RunTag

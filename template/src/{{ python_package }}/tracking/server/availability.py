@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from ..errors import TrackingError
 from ..terminal.log_filters import only
-from .answers import problem
+from .http_errors import problem
 from .process_environment import EnvironmentOverride
 
 BRIEFLY = 5  # seconds for a last request

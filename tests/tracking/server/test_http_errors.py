@@ -4,7 +4,7 @@ import pytest
 import requests
 from mlflow.entities import Metric
 from mlflow.exceptions import MlflowException, RestException
-from tracking.server.answers import is_refusal, is_web_page, problem, status_of
+from tracking.server.http_errors import is_refusal, is_web_page, problem, status_of
 
 from tests.tracking.conftest import Project
 

@@ -3,13 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kedro.framework.context import KedroContext
 from kedro.io import CatalogProtocol
-
-if TYPE_CHECKING:
-    from ..run.handle import RunHandle
 
 _ATTRIBUTE = "kedro_mlflow_context"
 _making: ContextVar[KedroContext] = ContextVar("making")
@@ -40,22 +37,6 @@ def context_of(catalog: "CatalogProtocol[Any, Any]") -> KedroContext:
     """Return the context of a run's catalog, and remove it: it cannot be pickled."""
     context: KedroContext = catalog.__dict__.pop(_ATTRIBUTE)
     return context
-
-
-class _AttachingLoad:
-    """A catalog's ``load`` that attaches a worker process first."""
-
-    def __init__(self, catalog: CatalogProtocol, handle: "RunHandle") -> None:
-        self._catalog, self._handle = catalog, handle
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        self._handle.attach_worker()
-        return type(self._catalog).load(self._catalog, *args, **kwargs)
-
-
-def attach_workers(catalog: CatalogProtocol, handle: "RunHandle") -> None:
-    """Attach a worker process to the run when it first loads from the catalog."""
-    setattr(catalog, "load", _AttachingLoad(catalog, handle))  # noqa: B010
 
 
 @contextmanager
