@@ -130,6 +130,7 @@ def test_project_of_kedro_new_takes_the_template_and_its_updates(
         "conf/base/mlflow.yml",
         "pyproject.toml",
         f"{package}/settings.py",
+        f"{package}/tracking/template/version.txt",
         ".pre-commit-config.yaml",
     }
     assert '"tqdm>=4"' in theirs.read("pyproject.toml")
