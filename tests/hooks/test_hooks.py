@@ -232,10 +232,10 @@ def test_the_projects_own_style_does_not_edit_the_templates_files(
         ),
         (
             "ui: {port: high}",
-            "ui.port should be a whole number, null, or a ${...} resolver",
+            "ui.port should be a whole number from 1 to 65535, null, or a ${...} resolver",
         ),
         ("[1, 2]", "the file should be a mapping"),
-        ("a: [", "is no YAML"),
+        ("a: [", "cannot be read: while parsing"),
         (
             "server: {mlflow_tracking_uri: 'postgresql://me:hunter2@db/x'}",
             "server.mlflow_tracking_uri looks like a secret",

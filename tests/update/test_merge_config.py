@@ -43,7 +43,7 @@ def test_pyproject_after_uv_add_is_merged_by_key(
     for old, new in {
         '"kedro>=1.2,<2"': '"kedro>=1.3,<2"',
         '"pandas>=2.2",\n': '"pandas>=2.2",\n\n    # Faster tables.\n    "pyarrow>=15",\n',
-        "# The template's files keep": "# Files of the template keep",
+        "# Files of the template keep": "# All files of the template keep",
         "docstring-code-format = true\n": (
             "docstring-code-format = true\n\n# New.\n[tool.mypy]\nstrict = true\n"
         ),
@@ -82,7 +82,7 @@ def test_pyproject_after_uv_add_is_merged_by_key(
     assert config["tool"]["mypy"] == {"strict": True}
     assert '"kedro>=1.3,<2",  # ours\n' in text
     assert '\n    # Faster tables.\n    "pyarrow>=15",\n' in text
-    assert "# Files of the template keep" in text
+    assert "# All files of the template keep" in text
     assert "\n# New.\n[tool.mypy]\n" in text
 
 

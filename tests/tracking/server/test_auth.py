@@ -104,6 +104,7 @@ def host(hosts: list[Host]) -> Host:
 
 @pytest.fixture
 def context(project: Project) -> Any:
+    (project.path / "conf/qa").mkdir()
     return project.session(Pipeline([]), env="qa").load_context()
 
 

@@ -122,7 +122,7 @@ class ExperimentOptions(_Section):
     """Its name. Null: the name of the Python package."""
 
     create: bool = True
-    """Whether it is created if it does not exist.
+    """Whether it is created when it does not exist.
 
     False: that is an error."""
 
