@@ -1,10 +1,13 @@
 """What a run logs to the terminal: few lines, and where to look."""
 
 import logging
+import os
+import pty
 import socketserver
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import mlflow
@@ -149,3 +152,28 @@ def test_terminal_shows_progress_of_nodes_and_no_noise(project: Project) -> None
     assert output.count("Loading data from params:a") == 1, "only the node's"
     for noise in ("as logging configuration", "typed parameter", "alembic"):
         assert noise not in output
+
+
+def test_terminal_is_not_silent_while_the_run_opens(project: Project) -> None:
+    """MLflow's import takes seconds on a cold start, before the run's first line."""
+    registry = project.path / "src/tracked/pipeline_registry.py"
+    registry.write_text(
+        "from kedro.pipeline import Pipeline, node\n"
+        "def register_pipelines():\n"
+        "    one = node(lambda a: a, 'params:a', 'x', name='one')\n"
+        "    return {'__default__': Pipeline([one])}\n"
+    )
+    ours, its = pty.openpty()
+    env = {k: v for k, v in os.environ.items() if k != "CI"} | {"TERM": "xterm"}
+    kedro = [Path(sys.executable).parent / "kedro", "run"]
+    process = subprocess.Popen(kedro, cwd=project.path, stdout=its, stderr=its, env=env)
+    os.close(its)
+    shown = b""
+    with suppress(OSError):  # how Linux reports the end
+        while chunk := os.read(ours, 4096):
+            shown += chunk
+    os.close(ours)
+    text = shown.decode()
+    assert process.wait(60) == 0, text
+    assert "Starting the MLflow run" in text
+    assert text.index("Starting the MLflow run") < text.index("in the experiment")
