@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from omegaconf import OmegaConf
 from omegaconf.resolvers import oc
 
-_lock = threading.RLock()
+resolvers_lock = threading.RLock()
+"""Held while configuration is resolved: Kedro unregisters ``oc.env`` after credentials."""
 
 RESOLVERS = ("globals", "km.random_name", "oc.env", "runtime_params")
 
@@ -19,7 +20,7 @@ def mlflow_resolvers() -> Iterator[None]:
     Kedro registers ``oc.env`` only while it reads credentials. Resolvers belong to the
     process, so one file is read at a time.
     """
-    with _lock:
+    with resolvers_lock:
         _register("km.random_name", _random_name)
         is_missing = not OmegaConf.has_resolver("oc.env")
         if is_missing:

@@ -8,6 +8,8 @@ from typing import Any
 from kedro.framework.context import KedroContext
 from kedro.io import CatalogProtocol
 
+from ..config.resolvers import resolvers_lock
+
 _ATTRIBUTE = "kedro_mlflow_context"
 _making: ContextVar[KedroContext] = ContextVar("making")
 
@@ -17,7 +19,7 @@ def announce(context: KedroContext) -> None:
     make = context._get_catalog
 
     def get_catalog(*args: Any, **kwargs: Any) -> "CatalogProtocol[Any, Any]":
-        with _announced(context):
+        with resolvers_lock, _announced(context):  # it reads credentials
             return make(*args, **kwargs)
 
     setattr(context, "_get_catalog", get_catalog)  # noqa: B010  # mypy allows no assignment

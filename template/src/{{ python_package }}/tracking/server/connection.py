@@ -9,6 +9,7 @@ from kedro.framework.context import KedroContext
 
 from ..config.loading import environment, key_location
 from ..config.options import ServerOptions
+from ..config.resolvers import resolvers_lock
 from ..redaction import split_login, without_secrets
 from ..terminal.log_filters import without_secrets_in_logs
 from . import uris
@@ -101,7 +102,8 @@ class Connection:
         """
         context, options = self._context, self._options
         project, loader = context.project_path, context.config_loader
-        entries = context._get_config_credentials() if options.credentials else {}
+        with resolvers_lock:
+            entries = context._get_config_credentials() if options.credentials else {}
         variables = credential_variables(options.credentials, entries, loader)
         uri_of_credentials = variables.pop("MLFLOW_TRACKING_URI", None)
         registry = variables.pop("MLFLOW_REGISTRY_URI", None)
