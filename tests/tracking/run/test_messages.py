@@ -131,14 +131,16 @@ def test_tries_of_other_requests_are_left_alone(
     assert caplog.messages == ["Retrying (1) after 2: /somewhere/else"]
 
 
+REGISTRY = """
+from kedro.pipeline import Pipeline, node
+def register_pipelines():
+    one = node(lambda a: a, 'params:a', 'x', name='one')
+    return {'__default__': Pipeline([one])}
+"""
+
+
 def test_terminal_shows_progress_of_nodes_and_no_noise(project: Project) -> None:
-    registry = project.path / "src/tracked/pipeline_registry.py"
-    registry.write_text(
-        "from kedro.pipeline import Pipeline, node\n"
-        "def register_pipelines():\n"
-        "    one = node(lambda a: a, 'params:a', 'x', name='one')\n"
-        "    return {'__default__': Pipeline([one])}\n"
-    )
+    project.write("src/tracked/pipeline_registry.py", REGISTRY)
     done = subprocess.run(
         [Path(sys.executable).parent / "kedro", "run"],
         cwd=project.path,
@@ -156,13 +158,7 @@ def test_terminal_shows_progress_of_nodes_and_no_noise(project: Project) -> None
 
 def test_terminal_is_not_silent_while_the_run_opens(project: Project) -> None:
     """MLflow's import takes seconds on a cold start, before the run's first line."""
-    registry = project.path / "src/tracked/pipeline_registry.py"
-    registry.write_text(
-        "from kedro.pipeline import Pipeline, node\n"
-        "def register_pipelines():\n"
-        "    one = node(lambda a: a, 'params:a', 'x', name='one')\n"
-        "    return {'__default__': Pipeline([one])}\n"
-    )
+    project.write("src/tracked/pipeline_registry.py", REGISTRY)
     ours, its = pty.openpty()
     env = {k: v for k, v in os.environ.items() if k != "CI"} | {"TERM": "xterm"}
     kedro = [Path(sys.executable).parent / "kedro", "run"]
