@@ -151,6 +151,50 @@ def runs(
 
 
 @mlflow_commands.command()
+@click.argument(
+    "folder",
+    required=False,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+)
+@click.option("--dry-run", is_flag=True, help="Only say what waits.")
+@click.option(
+    "--any-host",
+    is_flag=True,
+    help="Take what runs of other machines have left, too. Only for machines that are "
+    "gone: a run that goes on there would be marked as killed.",
+)
+@_format_option
+@click.pass_obj
+def sync(
+    metadata: ProjectMetadata,
+    folder: Path | None,
+    dry_run: bool,
+    any_host: bool,
+    style: str,
+) -> None:
+    """Send to their servers what runs have left on this machine.
+
+    That is what a run logged while its server was away, and what a run had not sent when
+    it was killed; such a run becomes KILLED. FOLDER holds outboxes of another place, such
+    as a copy from a cluster; by default they are in mlruns/outbox of the project.
+
+    The exit code is 1 when something waits still. With --format json, a list with an
+    object for each run.
+    """
+    from .sync import sync as sync_outboxes
+    from .tables import print_synced, sending
+
+    with _logs_on_stderr(), sending() as on_progress:
+        arguments = (metadata.project_path, folder, dry_run, any_host, on_progress)
+        synced = list(sync_outboxes(*arguments))
+    if style == "json":
+        _print_json([each.as_dict() for each in synced], metadata)
+    else:
+        print_synced(synced, metadata.project_path)
+    raise SystemExit(1 if any(each.state == "waits" for each in synced) else 0)
+
+
+@mlflow_commands.command()
 @_env_option
 @click.option("--all", "every", is_flag=True, help="Check every environment.")
 @click.option(

@@ -1,19 +1,24 @@
 """Print results of commands as tables that fit the terminal and need no colour."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 
 from rich import box
 from rich.console import Console
+from rich.progress import Progress, TaskID
 from rich.table import Table
 from rich.text import Text
 
+from ..outbox.left import Left
 from ..server.uris import display_uri
-from ..terminal.humanize import ago, duration
+from ..terminal.humanize import ago, duration, size
 from .check import Finding
 from .runs import LatestRun, LatestRuns
+from .sync import Synced
 
+_STATES = {"sent": "green", "waits": "red", "open": "cyan"}
 _COLOURS = {"FINISHED": "green", "FAILED": "red", "KILLED": "red", "RUNNING": "cyan"}
 
 
@@ -53,6 +58,47 @@ def print_runs(latest: LatestRuns, wanted: Sequence[str], project_path: Path) ->
     console.print(table)
     if hidden:
         _print_line(console, f"\n--metric NAME shows another: {', '.join(hidden)}")
+
+
+def print_synced(synced: Sequence[Synced], project_path: Path) -> None:
+    """Print a table of outboxes, and below it what there is to say."""
+    console = Console(highlight=False)
+    if not synced:
+        _print_line(console, "Nothing waits: every server has what was logged.")
+        return
+    table = _table("run", "state", "records", "files", "size", "server")
+    for each in synced:
+        table.add_row(
+            Text(each.name),
+            Text(each.state, _STATES.get(each.state, "")),
+            f"{each.was.records:,}",
+            f"{each.was.files:,}",
+            size(each.was.bytes),
+            display_uri(each.tracking_uri, project_path),
+        )
+    console.print(table)
+    for each in synced:
+        words = [each.message] if each.message else []
+        if each.local_id and each.run_id and each.state == "sent":
+            words.insert(0, f"{each.local_id} is {each.run_id} on the server")
+        if words:
+            _print_line(console, f"{each.name}: {'; '.join(words)}")
+
+
+@contextmanager
+def sending() -> Iterator[Callable[[Left, float], bool]]:
+    """Show a progress bar on a terminal; yield what updates it."""
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        tasks: dict[Path, TaskID] = {}
+
+        def update(left: Left, part: float) -> bool:
+            if left.folder not in tasks:
+                name = left.about.name or left.run_id
+                tasks[left.folder] = bar.add_task(f"Sending '{name}'", total=1.0)
+            bar.update(tasks[left.folder], completed=part)
+            return False
+
+        yield update
 
 
 def _runs(runs: Sequence[LatestRun], metrics: Sequence[str]) -> Table:

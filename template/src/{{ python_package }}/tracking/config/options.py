@@ -86,6 +86,13 @@ class ServerOptions(_Section):
     )
     """A class that puts headers, such as a token, on each request to the server."""
 
+    offline: Literal["fallback", "never", "always"] = Field(
+        default="fallback", examples=["never"]
+    )
+    """What to do when the server does not answer at the start of a run: record the run on
+    this machine until 'kedro mlflow sync' (fallback), or raise an error (never). With
+    always, no run asks for the server. The variable KEDRO_MLFLOW_OFFLINE has precedence."""
+
 
 class DisableTrackingOptions(_Section):
     """Runs that are not logged to MLflow."""

@@ -1,6 +1,6 @@
 """Files of a run: any dataset of the catalog whose files are also MLflow artifacts."""
 
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from kedro.io import AbstractDataset, CatalogProtocol, DatasetError, Version
@@ -84,11 +84,18 @@ class MlflowArtifactDataset(MlflowDataset):
         save = self._files.before_save(data)
         self._dataset.save(data)
         with self._active_run(self._artifact) as run_id:
-            client = self._client()
             for path, folder in save.written():
                 to = PurePosixPath(self.artifact_path or "", folder)
                 refuse_artifact_name(str(to / path.name))
-                client.log_artifact(run_id, str(path), _within(to))
+                self._log(run_id, path, to)
+
+    def _log(self, run_id: str, file: Path, to: PurePosixPath) -> None:
+        handle = self._handle
+        if handle and handle.run.info.run_id == run_id:
+            path = str(to / file.name)
+            handle.outbox.write_file(run_id, file, path, self.name or "")
+        else:
+            self._client().log_artifact(run_id, str(file), _within(to))
 
     def load(self) -> Any:
         """Load what the inner dataset has saved, or the artifact of the given run.

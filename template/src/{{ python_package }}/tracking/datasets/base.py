@@ -109,11 +109,6 @@ class MlflowDataset(AbstractDataset[Any, Any]):
 
         return self._handle.client() if self._handle else MlflowClient()
 
-    def _flush(self) -> None:
-        """Wait until queued metrics are sent, before any are read."""
-        if self._handle:
-            self._handle.flush()
-
     @contextmanager
     def _explained(self, path: str, run_id: str | None = None) -> Iterator[None]:
         where = f"'{path}' in the run {run_id}" if run_id else f"'{path}'"

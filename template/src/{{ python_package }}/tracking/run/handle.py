@@ -3,23 +3,28 @@
 import atexit
 import multiprocessing
 import os
+import threading
 import uuid
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from multiprocessing import connection
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from ..outbox.store import outbox_in_use
 from ..server.process_environment import EnvironmentOverride
 from ..terminal.log_filters import without_secrets_in_logs
 from . import active_runs
 
 if TYPE_CHECKING:
+    from multiprocessing.process import BaseProcess
+
     from kedro.io import CatalogProtocol
     from mlflow import MlflowClient
-    from mlflow.entities import Metric, Run, RunTag
+    from mlflow.entities import Run
 
+    from ..outbox.outbox import Outbox
     from ..server.auth import Login
-    from .metric_queue import MetricQueue
 
 _PROCESS = uuid.uuid4()  # two containers may both have a process 1
 
@@ -45,7 +50,7 @@ class RunHandle:
         nested: whether nodes may open nested runs.
         is_new: whether it was empty when the Kedro run began.
         login: adds headers to MLflow's requests; None without a header provider.
-        queue: metrics to send; None in other processes than the owner.
+        outbox: takes what is logged, in every process.
     """
 
     run: "Run"
@@ -55,16 +60,10 @@ class RunHandle:
     nested: bool
     is_new: bool
     login: "Login | None"
-    queue: "MetricQueue | None"
+    outbox: "Outbox"
 
     _guests: ClassVar[dict[str, "_Guest"]] = {}
     """The runs of other processes that this process logs to, by their ids."""
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "queue": None}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
 
     @property
     def is_owned(self) -> bool:
@@ -113,21 +112,6 @@ class RunHandle:
         parent = multiprocessing.parent_process()
         return parent is not None and parent.pid == self.owner[0]
 
-    def log_metrics(
-        self, metrics: "list[Metric]", tags: "list[RunTag]", source: str = ""
-    ) -> None:
-        """Log metrics: at once in a worker process, otherwise through the queue."""
-        if self.queue:
-            self.queue.add(metrics, tags, source)
-        else:
-            run_id = self.run.info.run_id
-            self.client().log_batch(run_id, metrics, tags=tags, synchronous=True)
-
-    def flush(self) -> None:
-        """Wait until all metrics are sent, before they are read."""
-        if self.queue:
-            self.queue.wait()
-
 
 class _WorkerEntry:
     """Attaches a worker process of ``ParallelRunner`` when the catalog arrives there.
@@ -150,6 +134,12 @@ def attach_workers(catalog: "CatalogProtocol", handle: RunHandle) -> None:
     setattr(catalog, "kedro_mlflow_worker", _WorkerEntry(handle))  # noqa: B010
 
 
+def _end_with(parent: "BaseProcess") -> None:
+    """End this worker when its parent has been killed: nobody waits for its node."""
+    connection.wait([parent.sentinel])
+    os._exit(1)
+
+
 class _Guest:
     """What a worker process sets up while it logs to a run of another process."""
 
@@ -165,7 +155,13 @@ class _Guest:
             active_runs.drop_connections()
             inherited = active_runs.inherited(handle.run, handle.nested, is_worker=True)
             stack.enter_context(inherited)
+            stack.enter_context(
+                outbox_in_use(handle.outbox, handle.run, handle.tracking_uri)
+            )
             self._stack = stack.pop_all()
+        if parent := multiprocessing.parent_process():
+            watch = threading.Thread(target=_end_with, args=(parent,), daemon=True)
+            watch.start()
         # MLflow would end the run with this process.
         atexit.register(active_runs.forget_all)
 

@@ -4,40 +4,52 @@ import atexit
 import threading
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from kedro.framework.context import KedroContext
 
-from ..config.loading import mlflow_config, unread_params
+from ..config.loading import environment, mlflow_config, unread_params
+from ..errors import TrackingError
+from ..outbox.delivery import Delivery
+from ..outbox.folder import OUTBOXES, About, this_host
+from ..outbox.outbox import Outbox, opened_outbox
+from ..outbox.records import batch_records, info_record
+from ..outbox.store import outbox_in_use
+from ..outbox.waiting import not_logged, waiting
+from ..redaction import without_secrets
 from ..server.availability import BRIEFLY, fail_fast, is_unreachable
 from ..server.connection import Connection
 from ..server.local_store import create_local_store
-from ..server.process_environment import EnvironmentOverride
 from ..terminal.log_filters import without_secrets_in_logs
 from ..terminal.progress import progress
 from . import active_runs
 from .autologging import autologging_paused
-from .experiment import experiment_name
 from .handle import RunHandle, this_process
 from .kedro_run import enclosing_runs, forget
+from .left import left_runs_sent
 from .messages import (
-    NO_URL,
+    say_away,
+    say_back,
     say_ended,
     say_joined,
+    say_offline,
     say_started,
     say_status_is_lost,
     say_unread,
+    say_waiting,
 )
-from .metric_queue import MetricQueue
 from .on_termination import OnTermination
-from .opening import continued_run, joined_run, new_run
+from .opening import NewRun, find_experiment, joined_run, new_run, open_or_record
 from .parameters import Params
 from .system_metrics import system_metrics, wants_system_metrics
 
 if TYPE_CHECKING:
     from mlflow import ActiveRun
     from mlflow.entities import Run
+
+_LAST_WAIT = 10.0  # seconds for the server, after the last node
 
 
 class TrackedRun:
@@ -97,43 +109,70 @@ class TrackedRun:
         is_child = outer is not None and outer.nested and not outer.is_joined
         joined = None if is_child else joined_run(self._params)
         if joined:
-            run, tracking_uri = joined
-            resources.enter_context(without_secrets_in_logs())
-            say_joined(run.info)
-            self._activate(run, tracking_uri, resources)
+            self._join(*joined, resources)
         else:
             self._start(resources, outer)
-        with self._connection.translate_errors() if self._connection else nullcontext():
-            self._log_params()
+        self._log_params()
+
+    def _join(self, run: "Run", tracking_uri: str, resources: ExitStack) -> None:
+        """Log to a run that other code has started."""
+        resources.enter_context(without_secrets_in_logs())
+        say_joined(run.info)
+        about = self._about(run.info.run_id, without_secrets(tracking_uri))
+        outbox = self._outbox(about, tracking_uri, resources)
+        resources.push(self._report)
+        self._activate(run, tracking_uri, outbox, resources)
 
     def _start(self, resources: ExitStack, outer: RunHandle | None) -> None:
-        """Start or continue a run on the server of ``mlflow.yml``."""
-        from mlflow import MlflowClient
-
-        context, options = self._context, self._options
+        """Start or continue a run, on the server of ``mlflow.yml`` or in the outbox."""
+        context, run_id = self._context, self._options.run.id
         connection = Connection(mlflow_config(context).server, context)
         self._connection = resources.enter_context(connection)
         if connection.artifact_root:
             create_local_store(connection.uri, connection.artifact_root)
         is_measured = wants_system_metrics()
-        run_id = options.run.id
-        with connection.translate_errors():
-            client = MlflowClient(connection.uri)  # which connects to a database
-            if run_id:
-                run = continued_run(client, run_id, connection, context, self._params)
-            else:
-                run = new_run(client, connection, context, self._run_params, outer)
+        new = new_run(context, self._run_params, outer)
+        about = self._about(run_id or new.opening, connection.safe_uri, new)
+        outbox = self._outbox(about, connection.uri, resources)
+        run, away = open_or_record(new, outbox, connection, context, self._params)
         self._started = time.monotonic()
         resources.push(self._report)
         connection.override({"MLFLOW_EXPERIMENT_ID": run.info.experiment_id})
-        experiment = experiment_name(options.experiment, context)
-        say_started(run.info, None if run_id else experiment, connection)
-        self._activate(run, connection.uri, resources)
+        if away:
+            say_offline(run.info, away)
+        else:
+            say_started(run.info, None if run_id else new.experiment, connection)
+        self._activate(run, connection.uri, outbox, resources)
+        if not away:
+            resources.enter_context(left_runs_sent(connection, context))
         if is_measured:
             measuring = system_metrics(run.info.run_id, connection.uri, not run_id)
             resources.enter_context(measuring)
 
-    def _activate(self, run: "Run", tracking_uri: str, resources: ExitStack) -> None:
+    def _about(self, opening: str, uri: str, new: NewRun | None = None) -> About:
+        return About(
+            opening,
+            new.name if new else "",
+            new.experiment if new else "",
+            environment(self._context.config_loader),
+            uri,
+            this_host(),
+            is_joined=new is None,
+        )
+
+    def _outbox(self, about: About, uri: str, resources: ExitStack) -> Outbox:
+        """Open the run's outbox, whose folder is there before the run is created."""
+
+        def experiment(name: str) -> str:
+            return find_experiment(uri, self._context, name)
+
+        outboxes = self._context.project_path / OUTBOXES
+        outbox = opened_outbox(outboxes, about, lambda f: Delivery(uri, f, experiment))
+        return resources.enter_context(outbox)
+
+    def _activate(
+        self, run: "Run", tracking_uri: str, outbox: Outbox, resources: ExitStack
+    ) -> None:
         connection = self._connection
         self.handle = RunHandle(
             run,
@@ -143,10 +182,15 @@ class TrackedRun:
             nested=self._options.run.nested,
             is_new=bool(connection and not self._options.run.id),
             login=connection.login if connection else None,
-            queue=MetricQueue(run.info.run_id, tracking_uri),
+            outbox=outbox,
         )
         if self._options.disable_tracking.disable_autologging:
             resources.enter_context(autologging_paused())
+        resources.enter_context(outbox_in_use(outbox, run, tracking_uri))
+        outbox.start(
+            partial(say_away, without_secrets(tracking_uri)),
+            partial(say_back, without_secrets(tracking_uri)),
+        )
         self._was_active = active_runs.is_active(run)
         resources.enter_context(active_runs.inherited(run, self.handle.nested))
         resources.callback(active_runs.pop, run, keep=self._was_active)
@@ -154,22 +198,19 @@ class TrackedRun:
         resources.push(self._finish)
 
     def _log_params(self) -> None:
-        """Log parameters, and long ones as tags or files: one request per hundred."""
+        """Log parameters, and long ones as tags or files."""
         from mlflow.entities import Param, RunTag
 
-        client, run = self.handle.client(), self.handle.run
-        run_id, known = run.info.run_id, run.data.params
-        params, tags = self._params.params, self._params.tags
-        entries = [Param(k, v) for k, v in params.items() if k not in known]
-        if entries or tags:
-            client.log_batch(
-                run_id,
-                params=entries,
-                tags=[RunTag(k, v) for k, v in tags.items()],
-                synchronous=True,
-            )
-        for path, text in self._params.files.items():
-            client.log_text(run_id, text, path)
+        run, params = self.handle.run, self._params
+        entries = [
+            Param(k, v) for k, v in params.params.items() if k not in run.data.params
+        ]
+        tags = [RunTag(k, v) for k, v in params.tags.items()]
+        outbox, run_id = self.handle.outbox, run.info.run_id
+        outbox.write(batch_records(run_id, params=entries, tags=tags))
+        for path, text in params.files.items():
+            self.handle.client().log_text(run_id, text, path)
+        outbox.send()
 
     # --- Nodes ----------------------------------------------------------------
 
@@ -178,9 +219,8 @@ class TrackedRun:
         self.handle.attach()
 
     def detach(self) -> None:
-        """Send a node's metrics; detach from its thread, unless that opened the run."""
-        if self.handle.queue:
-            self.handle.queue.send()
+        """Send what a node has logged; detach from its thread, unless that opened the run."""
+        self.handle.outbox.send()
         if not self.handle.is_owned or threading.get_ident() != self.thread:
             self.handle.detach()
 
@@ -201,8 +241,8 @@ class TrackedRun:
             status: FINISHED, FAILED or KILLED.
 
         Raises:
-            TrackingError: metrics are lost, which makes a finished run FAILED; or the
-                status cannot be sent.
+            TrackingError: the server has refused records, which makes a finished run
+                FAILED.
         """
         if self._owner != this_process() or not self._closing.acquire(blocking=False):
             return
@@ -228,27 +268,18 @@ class TrackedRun:
             self.handle.login.explain(error)
 
     def _finish(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Send what is queued, and end the nested runs that nodes have left open."""
+        """Collect what is still under way; end the nested runs that nodes left open."""
+        import mlflow
+
+        mlflow.flush_async_logging()  # of nodes, with MLFLOW_ENABLE_ASYNC_LOGGING
+        mlflow.flush_trace_async_logging()
         status = self._status_after(kind)
-        self._flush(None if status == "FINISHED" else BRIEFLY)
         left_open, self._left_open = self._left_open, []
         for run in left_open or active_runs.open_below(self.handle.run):
             self.handle.client().set_terminated(run.info.run_id, status)
 
-    def _flush(self, timeout: float | None) -> None:
-        import mlflow
-
-        try:
-            if queue := self.handle.queue:
-                queue.flush(timeout)
-        finally:
-            if queue and queue.is_away and self._connection:
-                self._connection.fail_fast()
-        mlflow.flush_async_logging()  # of nodes, with MLFLOW_ENABLE_ASYNC_LOGGING
-        mlflow.flush_trace_async_logging()
-
     def _report(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Send the status, unless the thread that handles a signal does."""
+        """Send what waits and the status, unless the thread that handles a signal does."""
         if not self._reporting.acquire(blocking=False):
             self._termination.wait()
             return
@@ -268,14 +299,28 @@ class TrackedRun:
         return "KILLED" if was_stopped else self._status.replace("FINISHED", "FAILED")
 
     def _terminate(self, status: str) -> None:
-        if (connection := self._connection) is None:
-            return
-        run = self.handle.run.info
-        # MLflow would request the run again to print its address, as is done below.
-        quiet = EnvironmentOverride({NO_URL: "true"})
-        with quiet, connection.translate_errors(patient=True):
-            self.handle.client().set_terminated(run.run_id, status)
-        say_ended(run, status, time.monotonic() - self._started, connection)
+        """Send what waits, then the status; what cannot be sent stays in the outbox.
+
+        Raises:
+            TrackingError: the server has refused records.
+        """
+        outbox, run = self.handle.outbox, self.handle.run.info
+        end = time.monotonic() + (_LAST_WAIT if status == "FINISHED" else BRIEFLY)
+        outbox.flush(_LAST_WAIT if status == "FINISHED" else BRIEFLY)
+        refused = outbox.take_refused()
+        if refused:
+            status = status.replace("FINISHED", "FAILED")
+        if not self.handle.is_joined:
+            outbox.write([info_record(run.run_id, status, int(time.time() * 1000))])
+        is_sent = outbox.flush(max(0.0, end - time.monotonic()))
+        refused += outbox.take_refused()
+        if connection := self._connection:
+            seconds = time.monotonic() - self._started
+            say_ended(run, status, seconds, connection if is_sent else None)
+        if not is_sent and outbox.folder:
+            say_waiting(outbox.folder, waiting(outbox.folder))
+        if refused:
+            raise TrackingError(not_logged(refused))
 
     def _report_killed(self) -> None:
         """Send KILLED, in the thread that handles a signal; the main thread unwinds."""
@@ -297,6 +342,6 @@ class TrackedRun:
             active_runs.pop(self.handle.run, keep=self._was_active)
 
     def _hurry(self) -> None:
-        """Wait only briefly for metrics: the process is asked to stop."""
-        if hasattr(self, "handle") and self.handle.queue:
-            self.handle.queue.hurry(BRIEFLY)
+        """Wait only briefly for the server: the process is asked to stop."""
+        if hasattr(self, "handle"):
+            self.handle.outbox.hurry(BRIEFLY)

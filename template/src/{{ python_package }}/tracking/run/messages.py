@@ -2,10 +2,13 @@
 
 import logging
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from ..outbox.delivery import reason
+from ..outbox.waiting import Waiting
 from ..redaction import without_secrets
 from ..terminal.humanize import duration
 
@@ -40,11 +43,57 @@ def say_joined(run: "RunInfo") -> None:
     _say(f"MLflow run '{_name(run)}' is active already; this run logs to it")
 
 
+def say_offline(run: "RunInfo", away: Exception) -> None:
+    """Warn that a run is recorded on this machine, and why."""
+    _logger.warning(
+        "MLflow run '%s' is recorded on this machine until the server answers: %s",
+        _name(run),
+        without_secrets(str(away)),
+        extra=_PLAIN,
+    )
+
+
+def say_away(address: str, error: Exception) -> None:
+    """Warn that a server has gone away, while the run goes on."""
+    _logger.warning(
+        "The MLflow server at %s is away (%s). The run goes on, and what it logs waits.",
+        address,
+        without_secrets(reason(error)),
+        extra=_PLAIN,
+    )
+
+
+def say_back(address: str) -> None:
+    """Log that a server answers again."""
+    _say(f"The MLflow server at {address} answers again")
+
+
+def say_waiting(folder: Path, left: Waiting) -> None:
+    """Warn about what the server does not have when the run ends."""
+    _logger.warning(
+        "%s in %s for the server. 'kedro mlflow sync' sends them, or the next run "
+        "that reaches it.",
+        left,
+        folder,
+        extra=_PLAIN,
+    )
+
+
 def say_ended(
-    run: "RunInfo", status: str, seconds: float, connection: "Connection"
+    run: "RunInfo", status: str, seconds: float, connection: "Connection | None"
 ) -> None:
-    """Log how the run ended, after how many seconds, and where to look at it."""
+    """Log how the run ended, and where to look at it.
+
+    Args:
+        run: the run.
+        status: how it ended.
+        seconds: how long it took.
+        connection: to its server; None if the server does not know yet.
+    """
     ended = f"MLflow run '{_name(run)}' {status} after {duration(seconds)}"
+    if connection is None:
+        _say(ended)
+        return
     url = connection.url(run)
     if url is None:
         _say(f"{ended}; '{connection.ui}' shows it")

@@ -1,17 +1,23 @@
 """The MLflow run of a Kedro run: join an active one, continue one, or create one."""
 
-import uuid
+import time
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kedro.framework.context import KedroContext
 
 from ..config.loading import environment, key_location, mlflow_config
 from ..errors import TrackingError
+from ..outbox.folder import OPENING, local_id
+from ..outbox.outbox import Outbox
+from ..outbox.records import info_record
+from ..server.availability import ServerAway
 from ..server.connection import Connection
+from ..server.offline import offline_mode
+from ..server.uris import artifact_root
 from . import active_runs
-from .experiment import experiment_id
+from .experiment import experiment_id, experiment_name
 from .handle import RunHandle
 from .parameters import Params
 from .tags import pipeline_names, run_tags
@@ -20,8 +26,9 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-OPENING = "kedro.opening"
-"""Tag to find a run that a server may have created without answering."""
+_UNTIL_OFFLINE = (
+    10  # seconds for a slow server; it is then waited for in the background
+)
 
 
 def joined_run(params: Params) -> "tuple[Run, str] | None":
@@ -45,20 +52,80 @@ def joined_run(params: Params) -> "tuple[Run, str] | None":
     return run, tracking_uri
 
 
-def continued_run(
-    client: "MlflowClient",
-    run_id: str,
-    connection: Connection,
-    context: KedroContext,
-    params: Params,
+class NewRun(NamedTuple):
+    """What a run is created with.
+
+    Attributes:
+        opening: its local id, to find a run that was created without an answer.
+        experiment: the name of its experiment.
+        name: its own name.
+        tags: its tags, MLflow's own included.
+        start_time: in milliseconds since 1970.
+    """
+
+    opening: str
+    experiment: str
+    name: str
+    tags: dict[str, str]
+    start_time: int
+
+
+def new_run(
+    context: KedroContext, run_params: Mapping[str, Any], parent: RunHandle | None
+) -> NewRun:
+    """Return what a run is created with, without a request.
+
+    Args:
+        context: the run's.
+        run_params: what Kedro passes to its hooks about the run.
+        parent: the run whose node starts this one; None for most runs.
+    """
+    from mlflow.tracking.context.registry import resolve_tags
+
+    tracking = mlflow_config(context).tracking
+    tags = run_tags(
+        run_params,
+        environment(context.config_loader),
+        context.project_path,
+        tracking.params.redact,
+    )
+    if parent:
+        tags["mlflow.parentRunId"] = parent.run.info.run_id
+    opening = tags[OPENING] = local_id()
+    return NewRun(
+        opening,
+        experiment_name(tracking.experiment, context),
+        tracking.run.name or "+".join(pipeline_names(run_params)),
+        resolve_tags(tags),
+        int(time.time() * 1000),
+    )
+
+
+def _open(
+    new: NewRun, connection: Connection, context: KedroContext, params: Params
 ) -> "Run":
-    """Reopen the run of ``tracking.run.id``; it keeps its name, experiment and tags.
+    """Create a run on the server, or continue the one of ``tracking.run.id``.
+
+    Creating takes a request for its experiment and one for the run. A run that is
+    continued keeps its name, experiment and tags.
 
     Raises:
-        TrackingError: the run does not exist, or has another value of a parameter.
+        ServerAway: the server does not answer.
+        TrackingError: the experiment may not be created or restored; or the run to
+            continue does not exist, or has another value of a parameter.
     """
+    from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
+    client = MlflowClient(connection.uri)  # which connects to a database
+    run_id = mlflow_config(context).tracking.run.id
+    if run_id is None:
+        experiment = find_experiment(connection.uri, context, new.experiment)
+        try:
+            return client.create_run(experiment, new.start_time, new.tags, new.name)
+        except BaseException:
+            _end_unanswered(client, experiment, new.opening)
+            raise
     try:
         run = client.get_run(run_id)
         _refuse_changes(run, params, "let tracking.run.id be null for a new run")
@@ -77,46 +144,62 @@ def continued_run(
         ) from None
 
 
-def new_run(
-    client: "MlflowClient",
+def find_experiment(uri: str, context: KedroContext, name: str) -> str:
+    """Return the id of an experiment on a server; ``mlflow.yml`` has its settings."""
+    from mlflow import MlflowClient
+
+    options = mlflow_config(context).tracking.experiment
+    options = options.model_copy(update={"name": name})
+    root = artifact_root(uri, context.project_path)
+    return experiment_id(MlflowClient(uri), options, context, root)
+
+
+def open_or_record(
+    new: NewRun,
+    outbox: Outbox,
     connection: Connection,
     context: KedroContext,
-    run_params: Mapping[str, Any],
-    parent: RunHandle | None,
-) -> "Run":
-    """Create a run: a request for its experiment and one for the run.
+    params: Params,
+) -> "tuple[Run, ServerAway | None]":
+    """Open a run, in the outbox alone if the server is away and ``mlflow.yml`` allows it.
 
-    Args:
-        client: of the run's server.
-        connection: to that server.
-        context: the run's.
-        run_params: what Kedro passes to its hooks about the run.
-        parent: the run whose node starts this one; None for most runs.
+    Returns:
+        The run, and why it is in the outbox alone, if it is.
 
     Raises:
-        TrackingError: the experiment may not be created or restored.
+        TrackingError: as in ``open_run``.
     """
-    from mlflow.tracking.context.registry import resolve_tags
-
-    tracking = mlflow_config(context).tracking
-    experiment = experiment_id(
-        client, tracking.experiment, context, connection.artifact_root
-    )
-    tags = run_tags(
-        run_params,
-        environment(context.config_loader),
-        context.project_path,
-        tracking.params.redact,
-    )
-    if parent:
-        tags["mlflow.parentRunId"] = parent.run.info.run_id
-    tags[OPENING] = uuid.uuid4().hex
-    name = tracking.run.name or "+".join(pipeline_names(run_params))
+    mode = offline_mode(mlflow_config(context).server)
+    is_possible = mode != "never" and outbox.folder and not connection.artifact_root
+    if mode == "always" and is_possible:
+        return _record(new, outbox, context), ServerAway("server.offline is 'always'.")
+    patience = {"seconds": _UNTIL_OFFLINE} if is_possible else {}
     try:
-        return client.create_run(experiment, tags=resolve_tags(tags), run_name=name)
-    except BaseException:
-        _end_unanswered(client, experiment, tags[OPENING])
-        raise
+        with connection.translate_errors(**patience):
+            run = _open(new, connection, context, params)
+            outbox.opened(new.opening, run.info.run_id)
+            return run, None
+    except ServerAway as away:
+        if not is_possible:
+            raise
+        return _record(new, outbox, context), away
+
+
+def _record(new: NewRun, outbox: Outbox, context: KedroContext) -> "Run":
+    """Open a run in its outbox alone, without a request."""
+    from mlflow.entities import Run, RunData, RunInfo
+
+    run_id = mlflow_config(context).tracking.run.id
+    if run_id is None:
+        return outbox.create_local_run(
+            None, new.tags, new.name, new.start_time, new.opening
+        )
+    outbox.write([info_record(run_id, "RUNNING", None)])
+    nowhere = context.project_path.as_uri()  # only the server knows
+    info = RunInfo(
+        run_id, "0", "", "RUNNING", new.start_time, None, "active", nowhere, run_id
+    )
+    return Run(info, RunData())
 
 
 def _end_unanswered(client: "MlflowClient", experiment: str, opening: str) -> None:

@@ -5,7 +5,8 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 from urllib.parse import urlsplit
 
 from ..errors import TrackingError
@@ -15,6 +16,7 @@ from .process_environment import EnvironmentOverride
 
 BRIEFLY = 5  # seconds for a last request
 _AT_START = 60  # seconds for an answer, before anything has been computed
+_IN_BACKGROUND = 30  # seconds for an answer, while nobody waits for it
 _SLOW_AFTER = 8  # seconds until the user knows that the server is slow
 
 PORTS = {
@@ -33,6 +35,10 @@ LOGINS = (
 _logger = logging.getLogger(__name__)
 
 
+class ServerAway(TrackingError):
+    """The server does not answer, or not as an MLflow server does."""
+
+
 class Availability:
     """Whether a server answers, and the error message if it does not.
 
@@ -49,30 +55,28 @@ class Availability:
         self.has_header_provider = False
 
     @contextmanager
-    def translate_errors(self, patient: bool = False) -> Iterator[None]:
+    def translate_errors(self, seconds: int = _AT_START) -> Iterator[None]:
         """Raise a readable error if the server does not answer or refuses the login.
 
+        It fails at once if nothing listens at the address. A slow server is waited for,
+        with a warning meanwhile.
+
         Args:
-            patient: whether to try as long as MLflow does, minutes by default. Otherwise
-                fail at once if nothing listens at the address; wait a minute for a slow
-                server, and log a warning meanwhile.
+            seconds: how long a slow server may take to answer.
 
         Raises:
-            TrackingError: instead of MLflow's own error.
+            ServerAway: instead of MLflow's own error.
         """
         from mlflow.exceptions import MlflowException
 
         try:
-            with ExitStack() as stack:
-                if not patient:
-                    self._probe()
-                    stack.enter_context(_one_try(_AT_START))
-                    stack.enter_context(self._slowness_noticed())
+            self._probe(seconds)
+            with _one_try(seconds), self._slowness_noticed():
                 yield
         except MlflowException as error:
             if "API request to" not in error.message:
                 raise
-            raise TrackingError(self._sentence(error.message)) from None
+            raise ServerAway(self._sentence(error.message)) from None
 
     @contextmanager
     def _slowness_noticed(self) -> Iterator[None]:
@@ -85,11 +89,11 @@ class Availability:
         finally:
             timer.cancel()
 
-    def _probe(self) -> None:
+    def _probe(self, seconds: int) -> None:
         """Connect once: where nothing listens, MLflow and SQLAlchemy retry for minutes.
 
         Raises:
-            TrackingError: nothing listens at the address.
+            ServerAway: nothing listens at the address.
         """
         parts = urlsplit(self._uri)
         port = PORTS.get(parts.scheme.partition("+")[0])
@@ -98,9 +102,9 @@ class Availability:
         address = (parts.hostname, parts.port or port)
         try:
             with self._slowness_noticed():
-                socket.create_connection(address, timeout=_AT_START).close()
+                socket.create_connection(address, timeout=seconds).close()
         except OSError as error:
-            raise TrackingError(self._sentence(str(error))) from None
+            raise ServerAway(self._sentence(str(error))) from None
 
     def _sentence(self, error: str) -> str:
         found, provider = problem(error), self.has_header_provider
@@ -138,6 +142,60 @@ def _one_try(seconds: int) -> EnvironmentOverride:
     return EnvironmentOverride(
         {k: v for k, v in variables.items() if k not in os.environ}
     )
+
+
+class _PerThread:
+    """A setting of MLflow's that is another one in the threads of ``tried_once``.
+
+    Args:
+        variable: MLflow's own object for the environment variable.
+        value: what those threads get.
+    """
+
+    _threads = threading.local()
+    _lock = threading.Lock()
+    _users = 0
+
+    def __init__(self, variable: Any, value: int) -> None:
+        self._variable, self._value = variable, value
+
+    def get(self) -> Any:
+        is_once = getattr(self._threads, "is_once", False)
+        return self._value if is_once else self._variable.get()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._variable, name)
+
+
+@contextmanager
+def tried_once() -> Iterator[None]:
+    """Let this thread try each request of MLflow's once: it has its own pauses.
+
+    MLflow reads how often from variables, which belong to the whole process.
+    """
+    from mlflow.utils import rest_utils
+
+    names = {
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": 0,
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": _IN_BACKGROUND,
+    }
+    with _PerThread._lock:
+        if not _PerThread._users:
+            for name, value in names.items():
+                variable = getattr(rest_utils, name)
+                setattr(rest_utils, name, _PerThread(variable, value))
+        _PerThread._users += 1
+    was_once = getattr(_PerThread._threads, "is_once", False)
+    _PerThread._threads.is_once = True
+    try:
+        yield
+    finally:
+        _PerThread._threads.is_once = was_once
+        with _PerThread._lock:
+            _PerThread._users -= 1
+            if not _PerThread._users:
+                for name in names:
+                    setattr(rest_utils, name, getattr(rest_utils, name)._variable)
 
 
 def is_unreachable(error: BaseException) -> bool:

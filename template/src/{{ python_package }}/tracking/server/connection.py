@@ -152,9 +152,9 @@ class Connection:
             self.override(self.login.variables)
 
     @contextmanager
-    def translate_errors(self, patient: bool = False) -> Iterator[None]:
+    def translate_errors(self, **options: int) -> Iterator[None]:
         """Raise a readable error if the server is away; see ``Availability``."""
-        with self.availability.translate_errors(patient):
+        with self.availability.translate_errors(**options):
             with workspace_errors(self.workspace, self.safe_uri):
                 yield
 

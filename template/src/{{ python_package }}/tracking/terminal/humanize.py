@@ -1,4 +1,4 @@
-"""Format times for people."""
+"""Format times and sizes for people."""
 
 from datetime import datetime
 
@@ -20,3 +20,11 @@ def ago(moment: datetime, now: datetime) -> str:
             return f"{int(seconds / length)} {unit} ago"
     days = int(seconds / 86400)
     return f"{days} d ago" if days < 7 else moment.date().isoformat()
+
+
+def size(number: int) -> str:
+    """Format a number of bytes as ``812 B``, ``4.2 kB`` or ``1.3 GB``."""
+    amount, units = float(number), ["B", "kB", "MB", "GB", "TB"]
+    while amount >= 999.95 and len(units) > 1:
+        amount, units = amount / 1000, units[1:]
+    return f"{number} B" if units[0] == "B" else f"{amount:.1f} {units[0]}"

@@ -56,7 +56,6 @@ class MetricDataset(MlflowDataset):
         if not (self._run_id or self._handle or mlflow.active_run()):
             return False
         with self._active_run(self._metric) as run_id:
-            self._flush()
             return bool(history(self._client(), run_id, self._metric))
 
     def _describe(self) -> dict[str, Any]:

@@ -96,7 +96,6 @@ class MlflowMetricsHistoryDataset(MlflowDataset):
     def _read(self) -> tuple[str | None, dict[str, list[Point]]]:
         prefix = self._metrics_prefix
         with self._active_run(self._pattern) as run_id:
-            self._flush()
             data = self._client().get_run(run_id).data
             return form_of(data.tags, prefix), {
                 name: history(self._client(), run_id, key)
@@ -109,7 +108,6 @@ class MlflowMetricsHistoryDataset(MlflowDataset):
         if not (self._run_id or self._handle or mlflow.active_run()):
             return False
         with self._active_run(self._pattern) as run_id:
-            self._flush()
             run = self._client().get_run(run_id)
             return bool(self._names(run.data.metrics))
 

@@ -91,7 +91,6 @@ class MlflowMetricHistoryDataset(MetricDataset):
 
     def _read(self) -> tuple[str, list[Point]]:
         with self._active_run(self._metric) as run_id:
-            self._flush()
             mode = self._load_args.get("mode")
             if mode is None:
                 tags = self._client().get_run(run_id).data.tags

@@ -88,7 +88,6 @@ class MlflowMetricDataset(MetricDataset):
         handle = None if self._run_id else self._handle
         if handle and handle.is_new and self._mode == "overwrite":
             return None
-        self._flush()
         return _last(history(self._client(), run_id, self._metric))
 
     def load(self) -> float:
@@ -102,7 +101,6 @@ class MlflowMetricDataset(MetricDataset):
 
     def _read(self) -> float:
         with self._active_run(self._metric) as run_id:
-            self._flush()
             points = history(self._client(), run_id, self._metric)
             step = self._load_args.get("step")
             last = _last([p for p in points if step is None or p.step == step])

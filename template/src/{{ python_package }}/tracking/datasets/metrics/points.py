@@ -4,6 +4,8 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ...outbox.records import batch_records
+
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Metric
@@ -117,12 +119,12 @@ def log(
     form: str | None,
     source: str | None,
 ) -> None:
-    """Log metrics, and the form in which they were saved: one request per thousand.
+    """Log metrics, and the form in which they were saved.
 
     Args:
         client: of the run's server.
         run_id: the run.
-        handle: the open run, whose metrics may be sent while nodes compute.
+        handle: the open run; what is logged to it is sent in the background.
         metrics: the points, in order.
         tag: the dataset's key or prefix.
         form: the form; None if it follows from the points.
@@ -132,7 +134,8 @@ def log(
 
     tags = [RunTag(_tag(tag), form)] if form else []
     if handle and handle.run.info.run_id == run_id:
-        handle.log_metrics(metrics, tags, source or "")
+        records = batch_records(run_id, metrics, tags=tags, source=source or "")
+        handle.outbox.write(records)
     else:
         client.log_batch(run_id, metrics, tags=tags)
 

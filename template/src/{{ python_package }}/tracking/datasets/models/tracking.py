@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kedro.io import CatalogProtocol, DatasetError
 
+from ...server.http_errors import is_refusal
 from ...terminal.progress import progress
 from ..base import MlflowDataset, replace
 from .flavor import Flavor
@@ -16,10 +17,11 @@ from .local import MlflowModelLocalFileSystemDataset
 if TYPE_CHECKING:
     from mlflow.models.model import ModelInfo
 
+_REGISTERED = "registered_model_name"
 _OF_LOG_MODEL = {  # arguments that ``mlflow.pyfunc.save_model`` does not have
     "name",
     "artifact_path",
-    "registered_model_name",
+    _REGISTERED,
     "await_registration_for",
     "params",
     "tags",
@@ -102,7 +104,27 @@ class MlflowModelTrackingDataset(MlflowDataset):
             )
         showing = progress(f"Logging the model '{self._model}' …")
         with self._active_run(self._model), showing:
+            from mlflow.exceptions import MlflowException
+
+            try:
+                self._log(data)
+            except (MlflowException, OSError) as error:
+                # The server went away meanwhile: log the model to the outbox instead.
+                if self._handle is None or is_refusal(error):
+                    raise
+                with self._handle.outbox.assumed_away():
+                    self._log(data)
+
+    def _log(self, data: Any) -> None:
+        outbox = self._handle.outbox if self._handle else None
+        if outbox is None or not outbox.is_away:
             self.model_info = self._flavor.log(data, self._model, self._save_args)
+            return
+        # Nobody can register a version while the server is away.
+        args = {k: v for k, v in self._save_args.items() if k != _REGISTERED}
+        self.model_info = self._flavor.log(data, self._model, args)
+        if self.model_info and (name := self._save_args.get(_REGISTERED)):
+            outbox.register(self.model_info.run_id, self.model_info.model_id, name)
 
     def load(self) -> Any:
         """Load the model of the run, or of ``model_uri``."""
@@ -158,6 +180,9 @@ class MlflowModelTrackingDataset(MlflowDataset):
         of MLflow 3.10 does not answer for minutes. It is left for models of MLflow 2.
         """
         client = self._client()
+        outbox = self._handle.outbox if self._handle else None
+        if outbox and (local := outbox.local_model_id(self._model)):
+            return f"models:/{local}"
         with self._explained(self._model, run_id):
             experiment = client.get_run(run_id).info.experiment_id
             found = client.search_logged_models([experiment], f"name = '{self._model}'")

@@ -1,0 +1,1 @@
+"""Every record of a run is on this machine first, then on its server."""

@@ -1,0 +1,116 @@
+"""One of the two queues of an outbox: its records, or its files."""
+
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from ..server.availability import tried_once
+from .delivery import Refused
+from .folder import read_json, write_json
+from .journal import Record, journals, read
+
+_NOTICE = 0.5  # seconds until what another process has written is sent
+_PAUSE = 0.25  # seconds before an away server is tried again; doubles
+_LONGEST_PAUSE = 4.0
+
+
+class Lane:
+    """Sends some kinds of records, in order, and remembers how far it is.
+
+    Args:
+        folder: the outbox.
+        name: for the file that remembers how far it is.
+        is_mine: whether a record is sent here.
+        send: sends records; returns the refused ones, and raises if the server is away.
+        limit: how many at once.
+        changed: called after every try.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        is_mine: Callable[[Record], bool],
+        send: Callable[[list[Record]], list[Refused]],
+        limit: int,
+        changed: Callable[[], None],
+    ) -> None:
+        self._folder, self._name = folder, name
+        self._is_mine, self._send, self._limit = is_mine, send, limit
+        self._changed = changed
+        self._sent = sent(folder, name)
+        self._woken = threading.Event()
+        self._is_stopped = False
+        self.refused: list[Refused] = []
+        self.away: Exception | None = None
+        self.tries = 0
+
+    def start(self) -> None:
+        """Begin, in a daemon thread."""
+        name = f"mlflow-{self._name}"
+        threading.Thread(target=self._work, name=name, daemon=True).start()
+
+    def wake(self) -> None:
+        """Send now what is there."""
+        self._woken.set()
+
+    def stop(self) -> None:
+        """Send nothing more; a request that is under way is not awaited."""
+        self._is_stopped = True
+        self._woken.set()
+
+    def has_sent(self, ends: Mapping[str, int]) -> bool:
+        """Whether it has passed these positions in the journals."""
+        return all(self._sent.get(name, 0) >= end for name, end in ends.items())
+
+    def bytes_sent(self, ends: Mapping[str, int]) -> int:
+        """Return how many bytes of these journals it has passed."""
+        return sum(min(self._sent.get(name, 0), end) for name, end in ends.items())
+
+    def _work(self) -> None:
+        pause = _PAUSE
+        with tried_once():
+            while not self._is_stopped:
+                try:
+                    is_done = self._step()
+                    pause, away = _PAUSE, None
+                except Exception as error:
+                    is_done, away = True, error
+                self.away = away
+                self.tries += 1
+                self._changed()
+                if is_done:
+                    self._woken.wait(pause if away else _NOTICE)
+                    self._woken.clear()
+                if away:
+                    pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _step(self) -> bool:
+        """Send the next records; return whether there were none."""
+        records: list[Record] = []
+        ahead = dict(self._sent)
+        for file in journals(self._folder):
+            for record, position in read(file, ahead.get(file.name, 0)):
+                if self._is_mine(record):
+                    if len(records) == self._limit:
+                        break
+                    records.append(record)
+                ahead[file.name] = position
+        if ahead == self._sent:
+            return True
+        refused = self._send(records) if records else []
+        self.refused += refused
+        self._sent = ahead
+        with suppress(OSError):  # a full disk: what is sent again does no harm
+            write_json(_file(self._folder, self._name), ahead)
+        return False
+
+
+def sent(folder: Path, lane: str) -> dict[str, int]:
+    """Return how far a lane is in each journal, in bytes."""
+    return read_json(_file(folder, lane))
+
+
+def _file(folder: Path, lane: str) -> Path:
+    return folder / f"sent-{lane}.json"

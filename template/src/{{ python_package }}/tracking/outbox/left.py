@@ -1,0 +1,136 @@
+"""Outboxes that no process sends any more: settle their runs, and send what waits."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from .delivery import Delivery, Refused, reason
+from .folder import About, Lock, about, delete, folders, server_id, this_host
+from .journal import Journal, Record, ends, journals
+from .records import info_record
+from .replay import records
+from .sender import Sender, has_sent
+from .waiting import Waiting, waiting
+
+_ENDED = ("FINISHED", "FAILED", "KILLED")
+_REFUSED = "refused.jsonl"
+
+
+@dataclass(frozen=True)
+class Left:
+    """An outbox whose process has ended.
+
+    Attributes:
+        folder: the outbox.
+        about: whose it is.
+        was_killed: whether its process ended without a status for the run.
+        waiting: what waits.
+    """
+
+    folder: Path
+    about: About
+    was_killed: bool
+    waiting: Waiting
+
+    @property
+    def run_id(self) -> str:
+        """The server's id of the run, or else the local one."""
+        return server_id(self.folder, self.about.opening) or self.about.opening
+
+
+@contextmanager
+def left_outbox(folder: Path, any_host: bool = False) -> Iterator[Left | None]:
+    """Yield an outbox that this process alone may send; None if another one may.
+
+    A run whose process has ended without a status becomes KILLED.
+
+    Args:
+        folder: the outbox.
+        any_host: whether to take one of another machine, which nobody can ask whether
+            its process has ended.
+    """
+    lock = Lock(folder)
+    try:
+        whose = about(folder)
+        if not (any_host or whose.host == this_host()) or not lock.acquire():
+            yield None
+            return
+    except (OSError, TypeError):  # it was deleted meanwhile
+        yield None
+        return
+    try:
+        was_killed = _settle(folder, whose)
+        yield Left(folder, whose, was_killed, waiting(folder))
+    finally:
+        lock.release()
+        with suppress(OSError):
+            if has_sent(folder, ends(folder)):
+                delete(folder)
+
+
+def left_outboxes(outboxes: Path, any_host: bool = False) -> Iterator[Left]:
+    """Yield the outboxes that no process sends, the oldest first."""
+    for folder in folders(outboxes):
+        with left_outbox(folder, any_host) as left:
+            if left:
+                yield left
+
+
+def send(
+    left: Left, delivery: Delivery, on_step: Callable[[float], bool]
+) -> tuple[list[Refused], str]:
+    """Send what waits in an outbox.
+
+    Args:
+        left: the outbox.
+        delivery: to its server.
+        on_step: called now and then with the part that was sent, 0 to 1; returns whether
+            to stop.
+
+    Returns:
+        What the server has refused, which is also kept in a file; and why something
+        waits still, empty if nothing does.
+    """
+    sender = Sender(left.folder, delivery, lambda _: None, lambda: None)
+    sender.start()
+    try:
+        while not (is_done := sender.flush(0.2)):
+            if on_step(sender.part_sent) or sender.away:
+                break
+        refused = sender.take_refused()
+        _keep(refused, left.folder.parent)
+        return refused, "" if is_done else reason(sender.away or TimeoutError())
+    finally:
+        sender.stop()
+
+
+def _settle(folder: Path, whose: About) -> bool:
+    """Write the end of runs that have none; return whether there were any."""
+    opened: dict[str, bool] = {}
+    for record in records(folder):
+        if record.kind in ("open", "run"):
+            opened.setdefault(record.run_id, True)
+        elif record.kind == "info" and record.data["status"]:
+            opened[record.run_id] = record.data["status"] not in _ENDED
+    written = [file.stat().st_mtime for file in journals(folder)]
+    end = int(1000 * max(written, default=folder.stat().st_mtime))
+    left_open = [run_id for run_id, is_open in opened.items() if is_open]
+    new = [info_record(run_id, "KILLED", end) for run_id in left_open]
+    if not opened and not whose.is_joined:
+        # It ended while the server created the run, perhaps.
+        data = {"experiment": whose.experiment, "end_time": end}
+        new = [Record(whose.opening, "unanswered", data)]
+    journal = Journal(folder)
+    journal.write(new)
+    journal.close()
+    return bool(new)
+
+
+def _keep(refused: list[Refused], outboxes: Path) -> None:
+    """Keep refused records, in case that somebody wants to know what they were."""
+    if refused:
+        with (outboxes / _REFUSED).open("a", encoding="utf-8") as file:
+            for record, why in refused:
+                file.write(json.dumps({**asdict(record), "reason": why}) + "\n")

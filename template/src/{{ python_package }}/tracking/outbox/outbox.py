@@ -1,0 +1,303 @@
+"""The outbox of an open run, for all threads and processes that log to it."""
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..server.availability import ServerAway
+from .delivery import Delivery, Refused
+from .folder import (
+    About,
+    Lock,
+    artifacts_of_local_run,
+    create,
+    delete,
+    local_id,
+    new_file,
+    set_server_id,
+)
+from .journal import Journal, Record, ends
+from .records import run_record
+from .replay import records
+from .sender import Sender, has_sent, is_away
+from .spool import keep
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+_NO_EXPERIMENT = "0"  # MLflow demands some id
+
+_logger = logging.getLogger(__name__)
+
+
+class Outbox:
+    """Takes records of a run, and has them sent to its server in the background.
+
+    The process that has opened the run sends; others only write. A record that cannot
+    be written here goes straight to the server.
+
+    Args:
+        folder: on this machine; None if it cannot be written to.
+        delivery: to the server.
+        experiment: the name of the run's experiment.
+        is_local: whether the server does not know the run yet.
+    """
+
+    def __init__(
+        self,
+        folder: Path | None,
+        delivery: Delivery,
+        experiment: str,
+        is_local: bool = False,
+    ) -> None:
+        self.folder, self._delivery = folder, delivery
+        self._experiment, self._is_local = experiment, is_local
+        self._journal = Journal(folder) if folder else None
+        self._refused: list[Refused] = []
+        self._sender: Sender | None = None
+        self._process = os.getpid()
+        self._is_assumed_away = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        arguments = self.folder, self._delivery, self._experiment, self._is_local
+        return {"arguments": arguments}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(*state["arguments"])  # type: ignore[misc]
+
+    # --- Write ----------------------------------------------------------------
+
+    def write(self, records: Sequence[Record]) -> None:
+        """Take records; returns as soon as they are on this machine's disk."""
+        if self._journal and records:
+            try:
+                self._journal.write(records)
+                return
+            except OSError as error:
+                self._give_up(error)
+        if records:
+            self._refused += self._delivery.log(list(records))
+
+    def write_file(
+        self, run_id: str, file: Path, artifact_path: str, source: str = ""
+    ) -> None:
+        """Take a file as it is now; later changes of it do not matter.
+
+        Args:
+            run_id: the run.
+            file: the file.
+            artifact_path: its name in the run's artifacts, with its folders.
+            source: the dataset that has saved it, for errors.
+        """
+        if self.folder:
+            try:
+                copy = new_file(self.folder, run_id, artifact_path)
+                keep(file, copy)
+                path = copy.relative_to(self.folder).as_posix()
+                data = {"path": artifact_path, "file": path}
+                self.write([Record(run_id, "file", data, source)])
+                return
+            except OSError as error:
+                if not file.exists():
+                    raise
+                self._give_up(error)
+        self._refused += self._delivery.upload_now(run_id, file, artifact_path, source)
+
+    def _give_up(self, error: OSError) -> None:
+        """Use no disk any more; what is there already is still sent."""
+        if self._journal:
+            _logger.warning(
+                "The outbox %s cannot be written to (%s); records go straight to the "
+                "server, and nodes wait for it.",
+                self.folder,
+                error.strerror,
+            )
+        self._journal = None
+
+    def opened(self, opening: str, run_id: str) -> None:
+        """Record that the server has created or reopened the run of this outbox."""
+        if self.folder and run_id != opening:
+            with suppress(OSError):
+                set_server_id(self.folder, opening, run_id)
+        self.write([Record(run_id, "open")])
+
+    def create_local_run(
+        self,
+        experiment_id: str | None,
+        tags: Mapping[str, str],
+        name: str | None,
+        start_time: int,
+        opening: str = "",
+    ) -> "Run":
+        """Create a run that the server will create later.
+
+        Args:
+            experiment_id: the server's id of its experiment; None for the experiment of
+                the outbox.
+            tags: its tags.
+            name: its name.
+            start_time: in milliseconds since 1970.
+            opening: the local id of the outbox's own run; empty for a nested run.
+
+        Raises:
+            ServerAway: it cannot be written here either.
+        """
+        from mlflow.entities import Run, RunData, RunInfo, RunTag
+
+        if self._journal is None or self.folder is None:
+            raise ServerAway("The server is away, and there is no outbox to write to.")
+        run_id, user = opening or local_id(), tags.get("mlflow.user", "")
+        record = run_record(
+            run_id, experiment_id, self._experiment, start_time, tags, name, user
+        )
+        self._journal.write([record])
+        self._is_local = self._is_local or bool(opening)
+        info = RunInfo(
+            run_id,
+            experiment_id or _NO_EXPERIMENT,
+            user,
+            "RUNNING",
+            start_time,
+            None,
+            "active",
+            artifacts_of_local_run(self.folder, run_id).as_uri(),
+            name,
+        )
+        return Run(info, RunData(tags=[RunTag(k, v) for k, v in tags.items()]))
+
+    def register(self, run_id: str, model_id: str, name: str) -> None:
+        """Let a model become a new version of a registered one, when it is sent."""
+        data = {"model_id": model_id, "key": name}
+        self.write([Record(run_id, "version", data)])
+
+    def local_model_id(self, name: str) -> str | None:
+        """Return the newest model of that name which the server does not know yet."""
+        found = None
+        for record in records(self.folder) if self.folder and self.is_away else ():
+            if record.kind == "model" and record.data["name"] == name:
+                found = str(record.data["model_id"])
+        return found
+
+    # --- Send -----------------------------------------------------------------
+
+    def start(
+        self, on_away: Callable[[Exception], None], on_back: Callable[[], None]
+    ) -> None:
+        """Send in the background, from this process; see ``Sender``."""
+        if self.folder:
+            self._sender = Sender(self.folder, self._delivery, on_away, on_back)
+            self._sender.start()
+
+    def send(self) -> None:
+        """Send now what a node has logged; returns at once."""
+        if self._is_sender and self._sender:
+            self._sender.wake()
+
+    def flush(self, timeout: float | None = None) -> bool:
+        """Wait until the server has what was written; see ``Sender.flush``.
+
+        Returns:
+            Whether it has everything.
+        """
+        if self.folder is None:
+            return True
+        if self._is_sender and self._sender:
+            return self._sender.flush(timeout)
+        return _wait_for_the_owner(self.folder)
+
+    def take_refused(self) -> list[Refused]:
+        """Return what the server has refused since the last call."""
+        refused, self._refused = self._refused, []
+        return refused + (self._sender.take_refused() if self._sender else [])
+
+    def refuse_if_away(self) -> None:
+        """Raise an error at once if the server was away at the last try.
+
+        Raises:
+            ServerAway: it was.
+        """
+        if self.is_away:
+            raise ServerAway("The server is away.")
+
+    @property
+    def is_away(self) -> bool:
+        """Whether the server was away at the last try, or does not know the run yet."""
+        if self._is_assumed_away or self._is_local:
+            return True
+        if self._is_sender and self._sender:
+            return self._sender.away is not None
+        return bool(self.folder and is_away(self.folder))
+
+    @contextmanager
+    def assumed_away(self) -> Iterator[None]:
+        """Let the server count as away inside the block: a request has just failed."""
+        self._is_assumed_away = True
+        try:
+            yield
+        finally:
+            self._is_assumed_away = False
+
+    def hurry(self, seconds: float) -> None:
+        """End every wait within these seconds."""
+        if self._sender:
+            self._sender.hurry(seconds)
+
+    def close(self) -> None:
+        """Send nothing more."""
+        if self._sender:
+            self._sender.stop()
+        if self._journal:
+            self._journal.close()
+
+    @property
+    def _is_sender(self) -> bool:
+        return self._process == os.getpid()
+
+
+def _wait_for_the_owner(folder: Path) -> bool:
+    """Wait, in a worker, until the run's own process has sent everything."""
+    target = ends(folder)
+    while not has_sent(folder, target):
+        if is_away(folder):
+            return False
+        time.sleep(0.02)
+    return True
+
+
+@contextmanager
+def opened_outbox(
+    outboxes: Path, about: About, delivery: Callable[[Path], Delivery]
+) -> Iterator[Outbox]:
+    """Create an outbox, and delete it at the end if the server has everything.
+
+    Args:
+        outboxes: where outboxes are.
+        about: whose it is.
+        delivery: makes the delivery of its folder.
+    """
+    folder, lock = None, None
+    try:
+        folder = create(outboxes, about)
+        lock = Lock(folder)
+        lock.acquire()
+    except OSError as error:
+        _logger.warning(
+            "%s cannot be written to (%s); what the run logs goes straight to the "
+            "server, and nodes wait for it.",
+            outboxes,
+            error.strerror or error,
+        )
+        folder = None
+    outbox = Outbox(folder, delivery(folder or outboxes), about.experiment)
+    try:
+        yield outbox
+    finally:
+        outbox.close()
+        if lock:
+            lock.release()  # Windows deletes no open file
+        if folder and has_sent(folder, ends(folder)):
+            delete(folder)

@@ -1,0 +1,74 @@
+"""Read a run from its journal, while its server is away."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .journal import Record, journals, read
+
+if TYPE_CHECKING:
+    from mlflow.entities import Metric, Run
+
+
+def records(folder: Path) -> Iterator[Record]:
+    """Yield all records of an outbox, those of one process after the other."""
+    for file in journals(folder):
+        for record, _ in read(file, 0):
+            yield record
+
+
+def current_run(folder: Path, run: "Run") -> "Run":
+    """Return a run with what was logged to it since.
+
+    Args:
+        folder: the outbox.
+        run: as it was when its outbox was created.
+    """
+    from mlflow.entities import Param, Run, RunData, RunInfo, RunTag
+
+    info, run_id = dict(run.info), run.info.run_id
+    latest = {metric.key: metric for metric in run.data._metric_objs}
+    params, tags = dict(run.data.params), dict(run.data.tags)
+    for record in records(folder):
+        data = record.data
+        if record.run_id != run_id:
+            continue
+        if record.kind == "metric":
+            latest[data["key"]] = _later(latest.get(data["key"]), _metric(record))
+        elif record.kind in ("param", "tag"):
+            (params if record.kind == "param" else tags)[data["key"]] = data["value"]
+        elif record.kind == "info":
+            changed = {"status": data["status"], "end_time": data["end_time"]}
+            changed["run_name"] = data["name"]
+            info.update({k: v for k, v in changed.items() if v is not None})
+    return Run(
+        RunInfo(**{k: v for k, v in info.items() if k != "run_uuid"}),
+        RunData(
+            list(latest.values()),
+            [Param(k, v) for k, v in params.items()],
+            [RunTag(k, v) for k, v in tags.items()],
+        ),
+    )
+
+
+def metric_history(folder: Path, run_id: str, key: str) -> "list[Metric]":
+    """Return the points of a metric that were logged through an outbox."""
+    return [
+        _metric(record)
+        for record in records(folder)
+        if record.run_id == run_id
+        and record.kind == "metric"
+        and record.data["key"] == key
+    ]
+
+
+def _metric(record: Record) -> "Metric":
+    from mlflow.entities import Metric
+
+    return Metric(**record.data)
+
+
+def _later(one: "Metric | None", other: "Metric") -> "Metric":
+    """Return the one that MLflow shows as the last value."""
+    found = [metric for metric in (one, other) if metric]
+    return max(found, key=lambda m: (m.step, m.timestamp, m.value))

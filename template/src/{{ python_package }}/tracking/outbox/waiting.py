@@ -1,0 +1,66 @@
+"""What waits in outboxes for a server."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..terminal.humanize import size
+from .delivery import Refused
+from .journal import journals, read
+from .lane import sent
+from .sender import lane_of
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """How much waits.
+
+    Attributes:
+        records: metrics, parameters, tags and the like.
+        files: artifacts.
+        bytes: of both.
+    """
+
+    records: int
+    files: int
+    bytes: int
+
+    def __str__(self) -> str:
+        files = f" and {_count(self.files, 'file')}" if self.files else ""
+        verb = "waits" if self.records + self.files == 1 else "wait"
+        return f"{_count(self.records, 'record')}{files} ({size(self.bytes)}) {verb}"
+
+
+def waiting(folder: Path) -> Waiting:
+    """Count what an outbox holds that its server does not have."""
+    counts, total = {"records": 0, "files": 0}, 0
+    positions = {lane: sent(folder, lane) for lane in counts}
+    for file in journals(folder):
+        before = 0
+        for record, position in read(file, 0):
+            lane = lane_of(record)
+            if position > positions[lane].get(file.name, 0):
+                counts[lane] += 1
+                total += position - before
+                if lane == "files":
+                    total += (folder / record.data["file"]).stat().st_size
+            before = position
+    return Waiting(counts["records"], counts["files"], total)
+
+
+def not_logged(refused: Sequence[Refused]) -> str:
+    """Return a sentence about records that the server has refused."""
+    sentences = []
+    for reason in dict.fromkeys(each.reason for each in refused):
+        records = [each.record for each in refused if each.reason == reason]
+        many = len(records) > 3
+        names = [f"'{record.name}'" if many else str(record) for record in records]
+        names = list(dict.fromkeys(names))
+        more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+        what = ", ".join(names[:10]) + more
+        sentences.append(f"The server has refused {what}. {reason}")
+    return "\n".join(sentences)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -1,0 +1,84 @@
+"""Send what earlier runs have left in their outboxes."""
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from kedro.framework.context import KedroContext
+
+from ..config.loading import environment
+from ..outbox.delivery import Delivery
+from ..outbox.folder import OUTBOXES
+from ..outbox.left import Left, left_outboxes, send
+from ..outbox.waiting import not_logged
+from ..redaction import without_secrets
+from ..server.availability import BRIEFLY
+from ..server.connection import Connection
+from .opening import find_experiment
+
+_logger = logging.getLogger(__name__)
+_PLAIN = {"markup": False}
+
+
+@contextmanager
+def left_runs_sent(connection: Connection, context: KedroContext) -> Iterator[None]:
+    """Send in the background what waits for the same server, while a run is open."""
+    stopped = threading.Event()
+    words = (connection, context, stopped)
+    thread = threading.Thread(
+        target=_send_all, args=words, name="mlflow-left", daemon=True
+    )
+    thread.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        thread.join(BRIEFLY)
+
+
+def delivery_of(
+    connection: Connection, context: KedroContext, folder: Path
+) -> Delivery:
+    """Return the delivery of an outbox to the server of a context."""
+    find = partial(find_experiment, connection.uri, context)
+    return Delivery(connection.uri, folder, find)
+
+
+def belongs_to(left: Left, connection: Connection, context: KedroContext) -> bool:
+    """Whether an outbox waits for the server of a context's environment."""
+    return (left.about.environment, left.about.tracking_uri) == (
+        environment(context.config_loader),
+        connection.safe_uri,
+    )
+
+
+def _send_all(
+    connection: Connection, context: KedroContext, stopped: threading.Event
+) -> None:
+    try:
+        for left in left_outboxes(context.project_path / OUTBOXES):
+            if stopped.is_set():
+                return
+            if belongs_to(left, connection, context):
+                delivery = delivery_of(connection, context, left.folder)
+                refused, why = send(left, delivery, lambda _: stopped.is_set())
+                _say(left, not_logged(refused), why)
+    except Exception as error:  # another run's records must not stop this one
+        _logger.warning(
+            "What earlier runs have left waits still: %s", without_secrets(str(error))
+        )
+
+
+def _say(left: Left, refused: str, why: str) -> None:
+    name = left.about.name or left.run_id
+    if left.was_killed:
+        text = "MLflow run '%s' had ended without a status, and is KILLED; %s"
+        _logger.warning(text, name, left.waiting, extra=_PLAIN)
+    elif not why:
+        text = "MLflow run '%s' of before: the server has what waited"
+        _logger.info(text, name, extra=_PLAIN)
+    if refused:
+        _logger.warning("MLflow run '%s': %s", name, refused, extra=_PLAIN)
