@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from kedro.framework.cli.project import run as kedro_run
 from kedro.pipeline import Pipeline, node
 from kedro.runner import SequentialRunner, ThreadRunner
 from mlflow.entities import Run
@@ -46,6 +47,10 @@ class OneByOne(SequentialRunner):
 """
 
 
+RUNNER_PARAMS = "--runner ThreadRunner --runner-params max_workers=2,is_async=true"
+HAS_RUNNER_PARAMS = any(option.name == "runner_params" for option in kedro_run.params)
+
+
 def run_in_shell(project: Project, command: str) -> tuple[list[str], Run]:
     bin_folder = Path(sys.executable).parent
     done = subprocess.run(
@@ -73,8 +78,8 @@ def run_in_shell(project: Project, command: str) -> tuple[list[str], Run]:
         '--params "a=2.5,text=\'it is \\"quoted\\" 100% & $HOME\',nested.deep=null"',
         "--params \"text='2024',a=true\"",
         "--params 'text=\"*x\"'",
-        "--runner ThreadRunner --runner-params max_workers=2,is_async=true",
         "--runner tracked.runners.OneByOne --conf-source conf --async",
+        *([RUNNER_PARAMS] if HAS_RUNNER_PARAMS else []),  # since Kedro 1.6
     ],
 )
 def test_kedro_command_replays_the_run(project: Project, options: str) -> None:

@@ -20,7 +20,7 @@ from tests.tracking import nodes
 from tests.tracking.conftest import Project, kedro
 
 ONE = Pipeline([node(nodes.one, "params:a", "done", name="one")])
-MLFLOW_3_10 = "1b5f0d9ad7c1"  # the revision of its tables
+MLFLOW_3_9 = "d3e4f5a6b7c8"  # the revision of its tables
 
 
 @pytest.fixture(autouse=True)
@@ -137,7 +137,7 @@ def test_database_of_a_newer_mlflow_is_a_sentence_with_both_versions(
 
 @pytest.fixture
 def older(project: Project, database: Path) -> Path:
-    """A store as MLflow 3.10 has created it, with a run of its time."""
+    """A store as MLflow 3.9 has created it, with a run of its time."""
     import sqlalchemy
     from alembic import command
     from mlflow.store.db.utils import _get_alembic_config
@@ -149,14 +149,13 @@ def older(project: Project, database: Path) -> Path:
     config = _get_alembic_config(f"sqlite:///{database}")
     with engine.begin() as connection:
         config.attributes["connection"] = connection
-        command.upgrade(config, MLFLOW_3_10)
+        command.upgrade(config, MLFLOW_3_9)
     engine.dispose()
     root = database.parent.as_uri()
     with closing(sqlite3.connect(database)) as opened:
         opened.execute(
             "INSERT INTO experiments (experiment_id, name, artifact_location,"
-            f" lifecycle_stage, workspace) VALUES (0, 'Default', '{root}/0', 'active',"
-            " 'default')"
+            f" lifecycle_stage) VALUES (0, 'Default', '{root}/0', 'active')"
         )
         opened.execute(
             "INSERT INTO runs (run_uuid, name, user_id, experiment_id, start_time,"
@@ -181,7 +180,7 @@ def test_database_of_an_older_mlflow_is_migrated_with_a_copy(
     copy = older.with_name(f"mlflow.db.before-mlflow-{mlflow.__version__}")
     with closing(sqlite3.connect(copy)) as opened:
         assert opened.execute("SELECT * FROM alembic_version").fetchall() == [
-            (MLFLOW_3_10,)
+            (MLFLOW_3_9,)
         ]
     files = {file.name for file in older.parent.iterdir() if file.is_file()}
     assert files == {older.name, copy.name, ".mlflow.db.lock"}

@@ -70,7 +70,8 @@ def workspace_errors(workspace: str | None, safe_uri: str) -> Iterator[None]:
     except MlflowException as error:
         if not workspace or "orkspace" not in error.message:
             raise
-        if error.error_code == "FEATURE_DISABLED":
+        # A server of MLflow 3.10 answers with 500, and its code is only in the text.
+        if "FEATURE_DISABLED" in f"{error.error_code} {error.message}":
             problem = "has no workspaces"
             remedy = (
                 "Start it with --enable-workspaces, or let server.workspace be null"
