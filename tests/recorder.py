@@ -93,6 +93,10 @@ def recorder(
 
         do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = forward
 
+        def handle(self) -> None:
+            with suppress(ConnectionError):  # a client that has given up
+                super().handle()
+
         def log_message(self, *_: object) -> None:
             """Log nothing: the counts show the requests."""
 

@@ -21,6 +21,10 @@ def one(value: object) -> float:
     return 1.0
 
 
+def same(value: object) -> object:
+    return value
+
+
 def fail(value: object) -> None:
     raise ZeroDivisionError("the node's own words")
 

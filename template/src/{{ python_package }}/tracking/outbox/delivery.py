@@ -31,6 +31,10 @@ class Refused(NamedTuple):
     reason: str
 
 
+class NotYet(Exception):
+    """The server does not know the run yet."""
+
+
 class Delivery:
     """Sends records of an outbox to its server.
 
@@ -71,7 +75,10 @@ class Delivery:
             Exception: the server is away; some records may have arrived.
         """
         with _delivering():
-            return self._log(records)
+            try:
+                return self._log(records)
+            except NotYet as error:  # the parent of a run, which another outbox holds
+                raise ConnectionError(str(error)) from error
 
     def _log(self, records: list[Record]) -> list[Refused]:
         refused: list[Refused] = []
@@ -318,7 +325,7 @@ class Delivery:
             return text
         if found := server_id(self.folder, text):
             return found
-        raise ConnectionError(f"the server has not created {text} yet")
+        raise NotYet(f"the server has not created {text} yet")
 
 
 def is_delivering() -> bool:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..server.availability import tried_once
-from .delivery import Refused
+from .delivery import NotYet, Refused
 from .folder import read_json, write_json
 from .journal import Record, journals, read
 
@@ -75,6 +75,8 @@ class Lane:
                 try:
                     is_done = self._step()
                     pause, away = _PAUSE, None
+                except NotYet:
+                    is_done, away = True, None
                 except Exception as error:
                     is_done, away = True, error
                 self.away = away

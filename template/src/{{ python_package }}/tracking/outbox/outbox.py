@@ -13,11 +13,13 @@ from .delivery import Delivery, Refused
 from .folder import (
     About,
     Lock,
+    about,
     artifacts_of_local_run,
     create,
     delete,
     local_id,
     new_file,
+    server_id,
     set_server_id,
 )
 from .journal import Journal, Record, ends
@@ -55,7 +57,7 @@ class Outbox:
         is_local: bool = False,
     ) -> None:
         self.folder, self._delivery = folder, delivery
-        self._experiment, self._is_local = experiment, is_local
+        self._experiment, self.is_local = experiment, is_local
         self._journal = Journal(folder) if folder else None
         self._refused: list[Refused] = []
         self._sender: Sender | None = None
@@ -63,7 +65,7 @@ class Outbox:
         self._is_assumed_away = False
 
     def __getstate__(self) -> dict[str, Any]:
-        arguments = self.folder, self._delivery, self._experiment, self._is_local
+        arguments = self.folder, self._delivery, self._experiment, self.is_local
         return {"arguments": arguments}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -155,7 +157,7 @@ class Outbox:
             run_id, experiment_id, self._experiment, start_time, tags, name, user
         )
         self._journal.write([record])
-        self._is_local = self._is_local or bool(opening)
+        self.is_local = self.is_local or bool(opening)
         info = RunInfo(
             run_id,
             experiment_id or _NO_EXPERIMENT,
@@ -194,10 +196,10 @@ class Outbox:
 
     def send(self) -> None:
         """Send now what a node has logged; returns at once."""
-        if self._is_sender and self._sender:
+        if self._is_owner and self._sender:
             self._sender.wake()
 
-    def flush(self, timeout: float | None = None) -> bool:
+    def flush(self, timeout: float = float("inf"), is_patient: bool = False) -> bool:
         """Wait until the server has what was written; see ``Sender.flush``.
 
         Returns:
@@ -205,9 +207,9 @@ class Outbox:
         """
         if self.folder is None:
             return True
-        if self._is_sender and self._sender:
-            return self._sender.flush(timeout)
-        return _wait_for_the_owner(self.folder)
+        if not self._is_owner:
+            return _wait_for_the_owner(self.folder)
+        return bool(self._sender and self._sender.flush(timeout, is_patient))
 
     def take_refused(self) -> list[Refused]:
         """Return what the server has refused since the last call."""
@@ -226,11 +228,17 @@ class Outbox:
     @property
     def is_away(self) -> bool:
         """Whether the server was away at the last try, or does not know the run yet."""
-        if self._is_assumed_away or self._is_local:
+        if self._is_assumed_away or self.is_local:
             return True
-        if self._is_sender and self._sender:
-            return self._sender.away is not None
+        if self._is_owner:
+            return bool(self._sender and self._sender.away)
         return bool(self.folder and is_away(self.folder))
+
+    @property
+    def server_id(self) -> str:
+        """The server's id of a local run, once it has one."""
+        found = self.folder and server_id(self.folder, about(self.folder).opening)
+        return found or ""
 
     @contextmanager
     def assumed_away(self) -> Iterator[None]:
@@ -254,7 +262,7 @@ class Outbox:
             self._journal.close()
 
     @property
-    def _is_sender(self) -> bool:
+    def _is_owner(self) -> bool:
         return self._process == os.getpid()
 
 
@@ -270,18 +278,18 @@ def _wait_for_the_owner(folder: Path) -> bool:
 
 @contextmanager
 def opened_outbox(
-    outboxes: Path, about: About, delivery: Callable[[Path], Delivery]
+    outboxes: Path, whose: About, delivery: Callable[[Path], Delivery]
 ) -> Iterator[Outbox]:
     """Create an outbox, and delete it at the end if the server has everything.
 
     Args:
         outboxes: where outboxes are.
-        about: whose it is.
+        whose: whose it is.
         delivery: makes the delivery of its folder.
     """
     folder, lock = None, None
     try:
-        folder = create(outboxes, about)
+        folder = create(outboxes, whose)
         lock = Lock(folder)
         lock.acquire()
     except OSError as error:
@@ -292,7 +300,7 @@ def opened_outbox(
             error.strerror or error,
         )
         folder = None
-    outbox = Outbox(folder, delivery(folder or outboxes), about.experiment)
+    outbox = Outbox(folder, delivery(folder or outboxes), whose.experiment)
     try:
         yield outbox
     finally:

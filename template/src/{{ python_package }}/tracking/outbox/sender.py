@@ -74,23 +74,23 @@ class Sender:
         """Why the server is away; None if it answers."""
         return next((lane.away for lane in self._lanes if lane.away), None)
 
-    def flush(self, timeout: float | None = None) -> bool:
+    def flush(self, timeout: float = float("inf"), is_patient: bool = False) -> bool:
         """Wait until the server has, or refuses, all that was written until now.
 
         Args:
-            timeout: seconds to wait, also for a server that is away. None waits for a
-                server that is slow, but not for one that is away.
+            timeout: seconds to wait at most.
+            is_patient: whether to go on waiting when the server turns out to be away.
 
         Returns:
             Whether it has everything.
         """
         target, tries = ends(self._folder), [lane.tries for lane in self._lanes]
-        end = float("inf") if timeout is None else time.monotonic() + timeout
+        end = time.monotonic() + timeout
         self.wake()
         with self._changed:
             while not all(lane.has_sent(target) for lane in self._lanes):
                 left = min(end, self._deadline) - time.monotonic()
-                if left <= 0 or (timeout is None and self._has_failed(tries)):
+                if left <= 0 or (self._has_failed(tries) and not is_patient):
                     return False
                 self._changed.wait(min(left, 0.2))  # in steps that notice ``hurry``
         return True

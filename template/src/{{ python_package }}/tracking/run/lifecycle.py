@@ -22,6 +22,7 @@ from ..redaction import without_secrets
 from ..server.availability import BRIEFLY, fail_fast, is_unreachable
 from ..server.connection import Connection
 from ..server.local_store import create_local_store
+from ..server.offline import Offline, offline_mode
 from ..terminal.log_filters import without_secrets_in_logs
 from ..terminal.progress import progress
 from . import active_runs
@@ -74,6 +75,7 @@ class TrackedRun:
         self._owner = this_process()
         self._connection: Connection | None = None
         self._status = "FAILED"
+        self._mode: Offline = "never"
         self._reporting = threading.Lock()
         self._closing = threading.Lock()
         self._left_open: list[ActiveRun] = []
@@ -134,7 +136,10 @@ class TrackedRun:
         new = new_run(context, self._run_params, outer)
         about = self._about(run_id or new.opening, connection.safe_uri, new)
         outbox = self._outbox(about, connection.uri, resources)
-        run, away = open_or_record(new, outbox, connection, context, self._params)
+        self._mode = offline_mode(mlflow_config(context).server)
+        run, away = open_or_record(
+            self._mode, new, outbox, connection, context, self._params
+        )
         self._started = time.monotonic()
         resources.push(self._report)
         connection.override({"MLFLOW_EXPERIMENT_ID": run.info.experiment_id})
@@ -187,10 +192,11 @@ class TrackedRun:
         if self._options.disable_tracking.disable_autologging:
             resources.enter_context(autologging_paused())
         resources.enter_context(outbox_in_use(outbox, run, tracking_uri))
-        outbox.start(
-            partial(say_away, without_secrets(tracking_uri)),
-            partial(say_back, without_secrets(tracking_uri)),
-        )
+        if self._mode != "always":
+            outbox.start(
+                partial(say_away, without_secrets(tracking_uri)),
+                partial(say_back, without_secrets(tracking_uri)),
+            )
         self._was_active = active_runs.is_active(run)
         resources.enter_context(active_runs.inherited(run, self.handle.nested))
         resources.callback(active_runs.pop, run, keep=self._was_active)
@@ -305,18 +311,22 @@ class TrackedRun:
             TrackingError: the server has refused records.
         """
         outbox, run = self.handle.outbox, self.handle.run.info
-        end = time.monotonic() + (_LAST_WAIT if status == "FINISHED" else BRIEFLY)
-        outbox.flush(_LAST_WAIT if status == "FINISHED" else BRIEFLY)
+        wait = _LAST_WAIT if status == "FINISHED" else BRIEFLY
+        end, is_patient = time.monotonic() + wait, not outbox.is_local
+        outbox.flush(wait, is_patient)
         refused = outbox.take_refused()
         if refused:
             status = status.replace("FINISHED", "FAILED")
         if not self.handle.is_joined:
             outbox.write([info_record(run.run_id, status, int(time.time() * 1000))])
-        is_sent = outbox.flush(max(0.0, end - time.monotonic()))
+        is_sent = outbox.flush(max(0.0, end - time.monotonic()), is_patient)
         refused += outbox.take_refused()
         if connection := self._connection:
             seconds = time.monotonic() - self._started
-            say_ended(run, status, seconds, connection if is_sent else None)
+            known = run if is_sent else None
+            if outbox.is_local and is_sent:
+                known = self.handle.client().get_run(outbox.server_id).info
+            say_ended(run, status, seconds, connection, known)
         if not is_sent and outbox.folder:
             say_waiting(outbox.folder, waiting(outbox.folder))
         if refused:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..outbox.delivery import reason
 from ..outbox.waiting import Waiting
 from ..redaction import without_secrets
+from ..server.http_errors import problem
 from ..terminal.humanize import duration
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def say_joined(run: "RunInfo") -> None:
 def say_offline(run: "RunInfo", away: Exception) -> None:
     """Warn that a run is recorded on this machine, and why."""
     _logger.warning(
-        "MLflow run '%s' is recorded on this machine until the server answers: %s",
+        "MLflow run '%s' is recorded on this machine until its server has it: %s",
         _name(run),
         without_secrets(str(away)),
         extra=_PLAIN,
@@ -56,9 +56,9 @@ def say_offline(run: "RunInfo", away: Exception) -> None:
 def say_away(address: str, error: Exception) -> None:
     """Warn that a server has gone away, while the run goes on."""
     _logger.warning(
-        "The MLflow server at %s is away (%s). The run goes on, and what it logs waits.",
+        "The MLflow server at %s %s. The run goes on, and what it logs waits.",
         address,
-        without_secrets(reason(error)),
+        problem(str(error)),
         extra=_PLAIN,
     )
 
@@ -80,7 +80,11 @@ def say_waiting(folder: Path, left: Waiting) -> None:
 
 
 def say_ended(
-    run: "RunInfo", status: str, seconds: float, connection: "Connection | None"
+    run: "RunInfo",
+    status: str,
+    seconds: float,
+    connection: "Connection",
+    on_server: "RunInfo | None",
 ) -> None:
     """Log how the run ended, and where to look at it.
 
@@ -88,18 +92,15 @@ def say_ended(
         run: the run.
         status: how it ended.
         seconds: how long it took.
-        connection: to its server; None if the server does not know yet.
+        connection: to its server.
+        on_server: the run as the server knows it; None if the server is away.
     """
     ended = f"MLflow run '{_name(run)}' {status} after {duration(seconds)}"
-    if connection is None:
-        _say(ended)
-        return
-    url = connection.url(run)
+    url = connection.url(on_server) if on_server else ""
     if url is None:
-        _say(f"{ended}; '{connection.ui}' shows it")
-        return
+        ended += f"; '{connection.ui}' shows it"
     _say(ended)
-    if os.environ.get(NO_URL, "").lower() not in ("true", "1"):
+    if url and os.environ.get(NO_URL, "").lower() not in ("true", "1"):
         click.echo(url)  # printed alone, since a log handler would break the line
 
 

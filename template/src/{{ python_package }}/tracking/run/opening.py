@@ -14,7 +14,7 @@ from ..outbox.outbox import Outbox
 from ..outbox.records import info_record
 from ..server.availability import ServerAway
 from ..server.connection import Connection
-from ..server.offline import offline_mode
+from ..server.offline import Offline
 from ..server.uris import artifact_root
 from . import active_runs
 from .experiment import experiment_id, experiment_name
@@ -155,6 +155,7 @@ def find_experiment(uri: str, context: KedroContext, name: str) -> str:
 
 
 def open_or_record(
+    mode: Offline,
     new: NewRun,
     outbox: Outbox,
     connection: Connection,
@@ -169,10 +170,11 @@ def open_or_record(
     Raises:
         TrackingError: as in ``open_run``.
     """
-    mode = offline_mode(mlflow_config(context).server)
     is_possible = mode != "never" and outbox.folder and not connection.artifact_root
     if mode == "always" and is_possible:
-        return _record(new, outbox, context), ServerAway("server.offline is 'always'.")
+        return _record(new, outbox, context), ServerAway(
+            "this is what server.offline or KEDRO_MLFLOW_OFFLINE asks for."
+        )
     patience = {"seconds": _UNTIL_OFFLINE} if is_possible else {}
     try:
         with connection.translate_errors(**patience):

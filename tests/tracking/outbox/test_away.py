@@ -1,0 +1,191 @@
+"""A server that goes away stops no run, and loses nothing."""
+
+import time
+from pathlib import Path
+
+import mlflow
+import pytest
+from kedro.pipeline import Pipeline, node
+from kedro.runner import ParallelRunner, SequentialRunner, ThreadRunner
+
+from tests.tracking import nodes
+from tests.tracking.conftest import Project
+from tests.tracking.outbox.conftest import Switch, outboxes, runs, sync
+
+
+def plain(value: float) -> float:
+    """Log with MLflow's own functions."""
+    mlflow.log_metric("plain", value, step=3)
+    mlflow.log_param("chosen", "x")
+    mlflow.set_tag("said", "y")
+    mlflow.log_text("hello", "notes/hello.txt")
+    return value
+
+
+def pipeline(*switches: object) -> Pipeline:
+    """Metrics and files, with the server turned off, and perhaps on again, between."""
+    chain = [nodes.same, *switches, plain, nodes.same]
+    names = ["params:a", *(f"x{n}" for n in range(len(chain) - 1)), "m_last"]
+    steps = [
+        node(do, names[n], names[n + 1], name=f"n{n}") for n, do in enumerate(chain)
+    ]
+    return Pipeline(
+        [
+            *steps,
+            node(nodes.same, "params:a", "m_first", name="a"),
+            node(nodes.same, "x1", "file_kept", name="b"),
+            node(nodes.same, "m_last", "m_end", name="c"),
+        ]
+    )
+
+
+def test_server_that_goes_away_stops_no_node_and_sync_sends_the_rest(
+    project: Project, server: str, switch: Switch, caplog: pytest.LogCaptureFixture
+) -> None:
+    project.run(pipeline(switch.turn(True)))
+    (folder,) = outboxes(project)
+    assert caplog.text.count("HTTP status 503. The run goes on") == 1
+    assert "kedro mlflow sync" in caplog.text
+    assert folder.name in caplog.text
+    (run,) = runs(project, server)
+    assert run.info.status == "RUNNING"
+
+    (waits,) = sync(project)
+    assert waits["state"] == "waits"
+    switch.is_away = False
+    (sent,) = sync(project)
+    assert sent["state"] == "sent"
+    (run,) = runs(project, server)
+    whole(run, server)
+    assert run.info.status == "FINISHED"
+    assert not outboxes(project)
+    assert sync(project) == []
+
+
+def whole(run: object, server: str) -> None:
+    """Check that a run has all that the pipeline has logged."""
+    assert run.data.metrics == {
+        "m_first": 1.0,
+        "m_last": 1.0,
+        "m_end": 1.0,
+        "plain": 1.0,
+    }
+    client = mlflow.MlflowClient(server)
+    (point,) = client.get_metric_history(run.info.run_id, "plain")
+    assert point.step == 3
+    assert run.data.params == {"a": "1.0", "chosen": "x"}
+    assert run.data.tags["said"] == "y"
+    uri = f"{run.info.artifact_uri}/kept.json"
+    with_uri = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(server)
+    try:
+        assert mlflow.artifacts.load_dict(uri) == 1.0
+        text = f"{run.info.artifact_uri}/notes/hello.txt"
+        assert mlflow.artifacts.load_text(text) == "hello"
+    finally:
+        mlflow.set_tracking_uri(with_uri)
+
+
+def test_server_that_comes_back_has_everything_at_the_end(
+    project: Project, server: str, switch: Switch, caplog: pytest.LogCaptureFixture
+) -> None:
+    project.run(pipeline(switch.turn(True), switch.turn(False)))
+    (run,) = runs(project, server)
+    whole(run, server)
+    assert run.info.status == "FINISHED"
+    assert not outboxes(project)
+
+
+@pytest.mark.parametrize("runner", [SequentialRunner, ThreadRunner])
+def test_run_without_a_server_is_recorded_whole(
+    project: Project, server: str, switch: Switch, runner: type
+) -> None:
+    switch.is_away = True
+    before = int(time.time() * 1000)
+    project.run(pipeline(), runner=runner())
+    between = int(time.time() * 1000)
+    assert not runs(project, server)
+
+    switch.is_away = False
+    (sent,) = sync(project)
+    (run,) = runs(project, server)
+    assert sent["local_id"].startswith("local-")
+    assert sent["run_id"] == run.info.run_id
+    whole(run, server)
+    assert run.info.status == "FINISHED"
+    assert run.info.run_name == "__default__"
+    assert before <= run.info.start_time <= run.info.end_time <= between
+    assert "kedro_command" in run.data.tags
+
+
+def test_never_is_an_error_at_the_start(
+    project: Project, server: str, switch: Switch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KEDRO_MLFLOW_OFFLINE", "never")
+    switch.is_away = True
+    with pytest.raises(Exception, match="HTTP status 503"):
+        project.run(pipeline())
+    assert not outboxes(project)
+
+
+def test_always_asks_for_nothing(
+    project: Project, server: str, switch: Switch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KEDRO_MLFLOW_OFFLINE", "always")
+    project.run(pipeline())
+    assert not switch.proxy.counts
+    assert len(outboxes(project)) == 1
+
+
+def test_variable_with_another_value_is_a_sentence(
+    project: Project, switch: Switch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KEDRO_MLFLOW_OFFLINE", "sometimes")
+    with pytest.raises(Exception, match="KEDRO_MLFLOW_OFFLINE is 'sometimes'"):
+        project.run(pipeline())
+
+
+def test_file_that_a_later_node_changes_is_sent_as_it_was_saved(
+    project: Project, server: str, switch: Switch
+) -> None:
+    def change(value: float) -> float:
+        file = Path(project.path, "data/kept.json")
+        file.write_text("changed")
+        file.unlink()
+        return value
+
+    project.run(
+        Pipeline(
+            [
+                node(switch.turn(True), "params:a", "x", name="off"),
+                node(nodes.same, "x", "file_kept", name="save"),
+                node(change, "file_kept", "y", name="change"),
+                node(switch.turn(False), "y", "m_y", name="on"),
+            ]
+        )
+    )
+    (run,) = runs(project, server)
+    mlflow.set_tracking_uri(server)
+    try:
+        uri = f"{run.info.artifact_uri}/kept.json"
+        assert mlflow.artifacts.load_dict(uri) == 1.0
+    finally:
+        mlflow.set_tracking_uri(None)
+
+
+def test_workers_write_to_the_outbox_too(
+    project: Project, server: str, switch: Switch
+) -> None:
+    switch.is_away = True
+    names = [f"m_{n}" for n in range(4)]
+    steps = [node(nodes.one, "params:a", name, name=name) for name in names]
+    steps += [
+        node(nodes.log_in_node, name, f"y{n}", name=f"l{n}")
+        for n, name in enumerate(names)
+    ]
+    project.run(Pipeline(steps), runner=ParallelRunner(max_workers=2))
+    switch.is_away = False
+    sync(project)
+    (run,) = runs(project, server)
+    assert run.data.metrics == {**dict.fromkeys(names, 1.0), "fluent_1": 1.0}
+    assert run.info.status == "FINISHED"
