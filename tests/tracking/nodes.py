@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import mlflow
 
@@ -143,3 +144,13 @@ def trace(count: int) -> float:
         with mlflow.start_span(f"span {number}"):
             pass
     return 1.0
+
+
+def fit_line(value: object) -> object:
+    from sklearn.linear_model import LinearRegression
+
+    return LinearRegression().fit([[1.0], [2.0]], [2.0, 4.0])
+
+
+def predict_six(model: Any) -> float:
+    return float(model.predict([[3.0]])[0])

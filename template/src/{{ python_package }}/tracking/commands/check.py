@@ -9,7 +9,10 @@ from kedro.framework.project import pipelines
 
 from ..config.loading import key_location, mlflow_config, mlflow_files
 from ..errors import TrackingError, did_you_mean
+from ..outbox.folder import OUTBOXES
+from ..outbox.left import left_outboxes, send
 from ..run.experiment import experiment_name
+from ..run.left import belongs_to, delivery_of
 from ..server.connection import Connection
 from ..server.local_store import is_missing, is_older, refuse_unwritable
 from ..template.secret_scan import committed_secrets
@@ -52,7 +55,7 @@ def check(project_path: Path, env: str) -> Finding:
         _refuse_secrets(context)
         with Connection(config.server, context) as connection:
             uri, workspace = connection.safe_uri, connection.workspace or ""
-            answer = _answer(connection)
+            answer = _answer(connection) + _left(context, connection)
             return Finding(env, True, uri, workspace, experiment, answer)
     except TrackingError as error:
         return Finding(env, False, uri, workspace, experiment, error.message)
@@ -77,6 +80,23 @@ def _refuse_secrets(context: KedroContext) -> None:
         content = yaml.safe_load(file.read_text("utf-8"))
         for sentence in committed_secrets(file, content):
             raise TrackingError(f"{name}: {sentence}")
+
+
+def _left(context: KedroContext, connection: Connection) -> str:
+    """Settle runs whose processes have died, and say what waits for the server."""
+    words = []
+    for left in left_outboxes(context.project_path / OUTBOXES):
+        if belongs_to(left, connection, context):
+            name = left.about.name or left.run_id
+            if left.was_killed:
+                delivery = delivery_of(connection, context, left.folder)
+                send(left, delivery, lambda _: False)
+                words.append(f"run '{name}' had ended without a status, and is KILLED")
+            else:
+                words.append(
+                    f"{left.waiting} of run '{name}': 'kedro mlflow sync' sends them"
+                )
+    return "".join(f"; {text}" for text in words)
 
 
 def _answer(connection: Connection) -> str:

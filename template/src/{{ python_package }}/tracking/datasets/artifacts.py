@@ -121,7 +121,7 @@ class MlflowArtifactDataset(MlflowDataset):
         return str(PurePosixPath(self.artifact_path or "", self._files.name))
 
     def _read(self) -> str:
-        return self._downloaded(f"runs:/{self._run_id}/{self._artifact}")
+        return self._downloaded(f"runs:/{self.run_id}/{self._artifact}")
 
     def _exists(self) -> bool:
         if self._run_id is None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from kedro.io import AbstractDataset, CatalogProtocol, DataCatalog, DatasetError
 
+from ..outbox.folder import known_id
 from ..redaction import shows_secret, without_secrets
 from ..terminal.log_filters import without
 
@@ -44,7 +45,7 @@ class MlflowDataset(AbstractDataset[Any, Any]):
         import mlflow
 
         if self._run_id:
-            return self._run_id
+            return known_id(self._run_id)
         active = self._handle.run if self._handle else mlflow.active_run()
         return active.info.run_id if active else None
 

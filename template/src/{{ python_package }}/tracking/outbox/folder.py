@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from kedro.utils import find_kedro_project
+
 OUTBOXES = "mlruns/outbox"  # of a project, where git ignores it
 
 OPENING = "kedro.opening"
@@ -169,6 +171,15 @@ def server_id(folder: Path, run_or_model_id: str) -> str | None:
         return (folder.parent / _IDS / run_or_model_id).read_text("utf-8")
     except FileNotFoundError:
         return None
+
+
+def known_id(run_or_model_id: str) -> str:
+    """Return the server's id for a local one that the catalog names, if it has one."""
+    if not is_local(run_or_model_id):
+        return run_or_model_id
+    project = find_kedro_project(Path(__file__).parent) or Path()
+    outbox = project / OUTBOXES / "any"
+    return server_id(outbox, run_or_model_id) or run_or_model_id
 
 
 def set_server_id(folder: Path, local: str, of_server: str) -> None:

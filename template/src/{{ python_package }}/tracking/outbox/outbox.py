@@ -57,7 +57,7 @@ class Outbox:
         is_local: bool = False,
     ) -> None:
         self.folder, self._delivery = folder, delivery
-        self._experiment, self.is_local = experiment, is_local
+        self.experiment, self.is_local = experiment, is_local
         self._journal = Journal(folder) if folder else None
         self._refused: list[Refused] = []
         self._sender: Sender | None = None
@@ -65,7 +65,7 @@ class Outbox:
         self._is_assumed_away = False
 
     def __getstate__(self) -> dict[str, Any]:
-        arguments = self.folder, self._delivery, self._experiment, self.is_local
+        arguments = self.folder, self._delivery, self.experiment, self.is_local
         return {"arguments": arguments}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -154,7 +154,7 @@ class Outbox:
             raise ServerAway("The server is away, and there is no outbox to write to.")
         run_id, user = opening or local_id(), tags.get("mlflow.user", "")
         record = run_record(
-            run_id, experiment_id, self._experiment, start_time, tags, name, user
+            run_id, experiment_id, self.experiment, start_time, tags, name, user
         )
         self._journal.write([record])
         self.is_local = self.is_local or bool(opening)

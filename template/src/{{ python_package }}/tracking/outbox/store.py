@@ -23,6 +23,7 @@ from .replay import current_run, metric_history
 
 if TYPE_CHECKING:
     from mlflow.entities import (
+        Experiment,
         LoggedModel,
         LoggedModelOutput,
         LoggedModelParameter,
@@ -49,6 +50,7 @@ _WRITES = (
 )
 _READS = (
     "get_run",
+    "get_experiment",
     "get_logged_model",
     "get_metric_history",
     "get_metric_history_bulk_interval",
@@ -307,6 +309,16 @@ class _Methods:
             if outbox.folder and (outbox.is_away or not outbox.flush()):
                 return current_run(outbox.folder, run)
         found: Run = self._call("get_run", run_id)
+        return found
+
+    def get_experiment(self, experiment_id: str) -> "Experiment":
+        """Return the experiment of a run that is open; MLflow asks for nested runs."""
+        for outbox, run in list(_outboxes.values()):
+            if outbox.is_away and run.info.experiment_id == experiment_id:
+                from mlflow.entities import Experiment
+
+                return Experiment(experiment_id, outbox.experiment, "", "active")
+        found: Experiment = self._call("get_experiment", experiment_id)
         return found
 
     def get_metric_history(

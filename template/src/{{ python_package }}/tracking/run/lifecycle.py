@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from kedro.framework.context import KedroContext
@@ -27,12 +26,11 @@ from ..terminal.log_filters import without_secrets_in_logs
 from ..terminal.progress import progress
 from . import active_runs
 from .autologging import autologging_paused
+from .away import Away
 from .handle import RunHandle, this_process
 from .kedro_run import enclosing_runs, forget
 from .left import left_runs_sent
 from .messages import (
-    say_away,
-    say_back,
     say_ended,
     say_joined,
     say_offline,
@@ -192,11 +190,11 @@ class TrackedRun:
         if self._options.disable_tracking.disable_autologging:
             resources.enter_context(autologging_paused())
         resources.enter_context(outbox_in_use(outbox, run, tracking_uri))
+        away = resources.enter_context(Away(without_secrets(tracking_uri)))
+        if outbox.is_local:
+            away.begin()
         if self._mode != "always":
-            outbox.start(
-                partial(say_away, without_secrets(tracking_uri)),
-                partial(say_back, without_secrets(tracking_uri)),
-            )
+            outbox.start(away.on_away, away.on_back)
         self._was_active = active_runs.is_active(run)
         resources.enter_context(active_runs.inherited(run, self.handle.nested))
         resources.callback(active_runs.pop, run, keep=self._was_active)

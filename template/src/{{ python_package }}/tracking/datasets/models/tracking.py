@@ -171,7 +171,7 @@ class MlflowModelTrackingDataset(MlflowDataset):
         )
 
     def _read(self) -> str:
-        return self._downloaded(self._model_uri or self._uri(str(self._run_id)))
+        return self._downloaded(self._model_uri or self._uri(str(self.run_id)))
 
     def _uri(self, run_id: str) -> str:
         """Return the URI of the run's newest model of that name, by the model's id.

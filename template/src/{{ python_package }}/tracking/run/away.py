@@ -1,0 +1,51 @@
+"""While the server of an open run is away: say so, and let nothing wait for it."""
+
+import threading
+from contextlib import ExitStack
+
+from ..server.availability import fail_fast
+from .messages import say_away, say_back
+
+
+class Away:
+    """Makes MLflow's own requests fail at once while the server is known to be away.
+
+    MLflow would try each one for minutes. A ``with`` block restores its settings.
+
+    Args:
+        address: the server's, without a login.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._lock = threading.Lock()
+        self._stack = ExitStack()
+        self._is_open = True
+
+    def __enter__(self) -> "Away":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_open = False
+        self.end()
+
+    def begin(self) -> None:
+        """Let requests fail at once from now on."""
+        with self._lock:
+            if self._is_open:
+                self._stack.enter_context(fail_fast())
+
+    def end(self) -> None:
+        """Let requests wait as usual."""
+        with self._lock:
+            self._stack.close()
+
+    def on_away(self, error: Exception) -> None:
+        """React to a server that goes away."""
+        say_away(self._address, error)
+        self.begin()
+
+    def on_back(self) -> None:
+        """React to a server that answers again."""
+        self.end()
+        say_back(self._address)

@@ -1,0 +1,156 @@
+"""A run whose process has died is settled by the next one."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kedro.pipeline import Pipeline, node
+
+from tests.conftest import TEMPLATE
+from tests.loopback import wait_until
+from tests.tracking import nodes
+from tests.tracking.conftest import Project, kedro
+from tests.tracking.outbox.conftest import Switch, outboxes, runs, sync
+
+REGISTRY = """
+import os, time
+import mlflow
+from pathlib import Path
+from kedro.pipeline import Pipeline, node
+
+def log(a):
+    mlflow.log_metric("plain", a)
+    return a
+
+def same(a):
+    return a
+
+def wait(a):
+    Path(f"waiting-{os.getpid()}").touch()
+    time.sleep(100)
+
+def register_pipelines():
+    return {"__default__": Pipeline([
+        node(log, "params:a", "m_first"),
+        node(same, "m_first", "file_kept", name="save"),
+        node(wait, "file_kept", None, name="w1"),
+        node(wait, "m_first", None, name="w2"),
+    ])}
+"""
+
+
+def start(project: Project, *words: str) -> subprocess.Popen[bytes]:
+    """Start ``kedro run`` and wait until a node waits."""
+    project.write("src/tracked/pipeline_registry.py", REGISTRY)
+    env = {**os.environ, "PYTHONPATH": str(TEMPLATE)}
+    command = [Path(sys.executable).with_name("kedro"), "run", *words]
+    process = subprocess.Popen(command, cwd=project.path, env=env)
+    wait_until(lambda: bool(list(project.path.glob("waiting-*"))), 60)
+    return process
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait(30)
+
+
+def test_next_run_settles_a_killed_one(
+    project: Project, server: str, switch: Switch, caplog: pytest.LogCaptureFixture
+) -> None:
+    kill(start(project))
+    (run,) = runs(project, server)
+    assert run.info.status == "RUNNING"
+    assert len(outboxes(project)) == 1
+
+    project.run(Pipeline([node(nodes.same, "params:a", "m_next", name="next")]))
+    killed, _ = runs(project, server)
+    assert killed.info.status == "KILLED"
+    assert killed.info.start_time < killed.info.end_time
+    assert killed.data.metrics == {"m_first": 1.0, "plain": 1.0}
+    assert "had ended without a status, and is KILLED" in caplog.text
+    assert not outboxes(project)
+
+
+def test_what_a_killed_run_has_not_sent_is_sent_by_sync(
+    project: Project, server: str, switch: Switch
+) -> None:
+    switch.is_away = True
+    process = start(project)
+    kill(process)
+    switch.is_away = False
+    (sent,) = sync(project)
+    assert "KILLED" in sent["message"]
+    (run,) = runs(project, server)
+    assert run.info.status == "KILLED"
+    assert run.data.metrics == {"m_first": 1.0, "plain": 1.0}
+
+
+def test_check_settles_too(project: Project, server: str, switch: Switch) -> None:
+    kill(start(project))
+    done = kedro(project.path, "check")
+    assert "KILLED" in done.stdout
+    (run,) = runs(project, server)
+    assert run.info.status == "KILLED"
+
+
+def test_run_that_goes_on_is_left_alone(
+    project: Project, server: str, switch: Switch
+) -> None:
+    process = start(project)
+    try:
+        (found,) = sync(project)
+        assert found["state"] == "open"
+        (run,) = runs(project, server)
+        assert run.info.status == "RUNNING"
+    finally:
+        kill(process)
+
+
+def test_run_of_another_machine_is_left_alone(
+    project: Project, server: str, switch: Switch
+) -> None:
+    kill(start(project))
+    (folder,) = outboxes(project)
+    file = folder / "run.json"
+    about: dict[str, Any] = json.loads(file.read_text())
+    file.write_text(json.dumps({**about, "host": "elsewhere"}))
+    (found,) = sync(project)
+    assert found["state"] == "elsewhere"
+    (run,) = runs(project, server)
+    assert run.info.status == "RUNNING"
+    (found,) = sync(project, "--any-host")
+    assert found["state"] == "sent"
+    (run,) = runs(project, server)
+    assert run.info.status == "KILLED"
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows ends no workers")
+def test_workers_of_a_killed_run_end(
+    project: Project, server: str, switch: Switch
+) -> None:
+    process = start(project, "--runner", "ParallelRunner")
+    wait_until(lambda: len(list(project.path.glob("waiting-*"))) == 2, 60)
+    workers = [int(f.name.split("-")[1]) for f in project.path.glob("waiting-*")]
+    kill(process)
+    end = time.monotonic() + 20
+    while any(map(is_alive, workers)) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not any(map(is_alive, workers))
+    sync(project)
+    (run,) = runs(project, server)
+    assert run.info.status == "KILLED"
+    assert run.data.metrics == {"m_first": 1.0, "plain": 1.0}
+
+
+def is_alive(process: int) -> bool:
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"

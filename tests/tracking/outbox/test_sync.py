@@ -1,0 +1,223 @@
+"""``kedro mlflow sync`` sends everything once, whatever happens meanwhile."""
+
+import json
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import mlflow
+import pytest
+from kedro.pipeline import Pipeline, node
+
+from tests.recorder import Answer, recorder
+from tests.tracking import nodes
+from tests.tracking.conftest import Project, kedro
+from tests.tracking.outbox.conftest import METRIC, Switch, outboxes, runs, sync
+
+
+def nested(value: float) -> float:
+    """Open a nested run, with a metric of its own."""
+    with mlflow.start_run(nested=True, run_name="inner"):
+        mlflow.log_metric("inside", value)
+    return value
+
+
+def history(value: float) -> list[float]:
+    return [float(n) for n in range(1500)]
+
+
+HISTORY = {"type": "tracked.tracking.MlflowMetricHistoryDataset"}
+ONE = Pipeline([node(nodes.same, "params:a", "m_one", name="one")])
+
+
+@pytest.fixture
+def offline(project: Project, switch: Switch) -> Switch:
+    switch.is_away = True
+    catalog = {"history": HISTORY, "m_{name}": METRIC}
+    project.write("conf/base/catalog.yml", catalog)
+    return switch
+
+
+def test_nested_runs_keep_their_parent(
+    project: Project, server: str, offline: Switch
+) -> None:
+    project.run(Pipeline([node(nested, "params:a", "m_one", name="one")]))
+    offline.is_away = False
+    sync(project)
+    outer, inner = runs(project, server)
+    assert inner.info.run_name == "inner"
+    assert inner.data.tags["mlflow.parentRunId"] == outer.info.run_id
+    assert inner.data.metrics == {"inside": 1.0}
+    assert inner.info.status == outer.info.status == "FINISHED"
+
+
+def test_order_of_points_is_kept(
+    project: Project, server: str, offline: Switch
+) -> None:
+    project.run(Pipeline([node(history, "params:a", "history", name="one")]))
+    offline.is_away = False
+    sync(project)
+    (run,) = runs(project, server)
+    found = mlflow.MlflowClient(server).get_metric_history(run.info.run_id, "history")
+    assert [point.value for point in found] == [float(n) for n in range(1500)]
+
+
+def test_two_at_once_send_everything_once(
+    project: Project, server: str, offline: Switch
+) -> None:
+    for _ in range(3):
+        project.run(ONE)
+    offline.is_away = False
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda _: sync(project), range(2)))
+    assert len(runs(project, server)) == 3
+    assert not outboxes(project)
+    assert sum(each["state"] == "sent" for part in found for each in part) == 3
+
+
+def test_creation_without_an_answer_creates_one_run(
+    project: Project, server: str, offline: Switch
+) -> None:
+    project.run(ONE)
+    cut = []
+
+    def spoil(path: str, body: bytes, answer: Callable[[], Answer]) -> Answer:
+        found = answer()
+        if path.endswith("runs/create") and not cut:
+            cut.append(path)
+            return 502, b"cut"
+        return found
+
+    with recorder(server, spoil=spoil) as proxy:
+        (folder,) = outboxes(project)
+        about = json.loads((folder / "run.json").read_text())
+        (folder / "run.json").write_text(
+            json.dumps({**about, "tracking_uri": proxy.uri})
+        )
+        project.mlflow_yml(
+            f"server: {{mlflow_tracking_uri: '{proxy.uri}'}}\n"
+            f"tracking: {{experiment: {{name: {project.path.parent.name}}}}}"
+        )
+        assert sync(project)[0]["state"] == "waits"
+        assert sync(project)[0]["state"] == "sent"
+    assert cut
+    (run,) = runs(project, server)
+    assert run.data.metrics == {"m_one": 1.0}
+
+
+def test_dry_run_changes_nothing(
+    project: Project, server: str, offline: Switch
+) -> None:
+    project.run(ONE)
+    offline.is_away = False
+    done = kedro(project.path, "sync", "--dry-run")
+    assert "waits" in done.stdout
+    assert not runs(project, server)
+    assert len(outboxes(project)) == 1
+
+
+def test_folder_of_another_place(
+    project: Project, server: str, offline: Switch, tmp_path: Path
+) -> None:
+    project.run(ONE)
+    shutil.move(project.path / "mlruns/outbox", tmp_path / "copied")
+    offline.is_away = False
+    (sent,) = sync(project, str(tmp_path / "copied"))
+    assert sent["state"] == "sent"
+    (run,) = runs(project, server)
+    assert run.data.metrics == {"m_one": 1.0}
+
+
+def test_id_that_a_catalog_names_goes_on_working(
+    project: Project, server: str, offline: Switch
+) -> None:
+    project.run(ONE)
+    offline.is_away = False
+    (sent,) = sync(project)
+    project.write(
+        "conf/base/catalog.yml",
+        {"before": {**METRIC, "key": "m_one", "run_id": sent["local_id"]}},
+    )
+    project.run(Pipeline([node(nodes.same, "before", "out", name="load")]))
+    assert len(runs(project, server)) == 2
+
+
+def test_next_run_sends_what_waits(
+    project: Project, server: str, offline: Switch, caplog: pytest.LogCaptureFixture
+) -> None:
+    project.run(ONE)
+    offline.is_away = False
+    project.run(ONE)
+    assert [run.data.metrics for run in runs(project, server)] == [{"m_one": 1.0}] * 2
+    assert not outboxes(project)
+    assert "the server has what waited" in caplog.text
+
+
+def test_model_is_logged_loaded_and_sent(
+    project: Project, server: str, offline: Switch
+) -> None:
+    pytest.importorskip("sklearn")
+    project.write(
+        "conf/base/catalog.yml",
+        {
+            "model": {
+                "type": "tracked.tracking.MlflowModelTrackingDataset",
+                "flavor": "mlflow.sklearn",
+                "save_args": {
+                    "registered_model_name": project.path.parent.name,
+                    "pip_requirements": [],
+                },
+            },
+            "m_{name}": METRIC,
+        },
+    )
+    project.run(
+        Pipeline(
+            [
+                node(nodes.fit_line, "params:a", "model", name="fit"),
+                node(nodes.predict_six, "model", "m_six", name="predict"),
+            ]
+        )
+    )
+    offline.is_away = False
+    (sent,) = sync(project)
+    assert sent["state"] == "sent", sent
+    (run,) = runs(project, server)
+    assert round(run.data.metrics["m_six"]) == 6
+    (output,) = run.outputs.model_outputs
+    client = mlflow.MlflowClient(server)
+    model = client.get_logged_model(output.model_id)
+    assert (model.name, str(model.status)) == ("model", "READY")
+    assert model.source_run_id == run.info.run_id
+    (version,) = client.search_model_versions(f"name = '{project.path.parent.name}'")
+    assert version.run_id == run.info.run_id
+    code = (
+        "import mlflow, sys; mlflow.set_tracking_uri(sys.argv[1]);"
+        "print(mlflow.sklearn.load_model(sys.argv[2]).predict([[3.0]])[0])"
+    )
+    uri = f"models:/{project.path.parent.name}/1"
+    words = [sys.executable, "-c", code, server, uri]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert round(float(done.stdout)) == 6
+
+
+def test_outbox_is_its_users_own_and_has_no_secret(
+    project: Project, server: str, offline: Switch
+) -> None:
+    project.write(
+        "conf/local/credentials.yml", {"mine": {"MLFLOW_TRACKING_TOKEN": "hush"}}
+    )
+    address = offline.proxy.uri.replace("://", "://me:hush@")
+    project.mlflow_yml(
+        f"server: {{mlflow_tracking_uri: '{address}', credentials: mine}}"
+    )
+    project.run(ONE)
+    (folder,) = outboxes(project)
+    files = [file for file in folder.rglob("*") if file.is_file()]
+    assert all(b"hush" not in file.read_bytes() for file in files)
+    if sys.platform != "win32":
+        assert not stat.S_IMODE(folder.stat().st_mode) & 0o077
