@@ -1,6 +1,7 @@
 """Send what waits in the outboxes of a project, for ``kedro mlflow sync``."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -77,7 +78,8 @@ def sync(
     """
     found: dict[str, list[Path]] = {}
     for folder in folders(outboxes or project_path / OUTBOXES):
-        found.setdefault(about(folder).environment, []).append(folder)
+        with suppress(FileNotFoundError):
+            found.setdefault(about(folder).environment, []).append(folder)
     for env, group in found.items():
         if dry_run:
             yield from (_waiting(folder) for folder in group)
@@ -100,7 +102,8 @@ def _sync(
             for folder in group:
                 with left_outbox(folder, any_host) as left:
                     if left is None:
-                        yield _not_ours(folder)
+                        with suppress(FileNotFoundError):  # another process has sent it
+                            yield _not_ours(folder)
                     elif belongs_to(left, connection, context):
                         delivery = delivery_of(connection, context, folder)
                         yield _send(left, delivery, on_progress)

@@ -45,7 +45,8 @@ class MlflowDataset(AbstractDataset[Any, Any]):
         import mlflow
 
         if self._run_id:
-            return known_id(self._run_id)
+            folder = self._handle.outbox.folder if self._handle else None
+            return known_id(self._run_id, folder and folder.parent)
         active = self._handle.run if self._handle else mlflow.active_run()
         return active.info.run_id if active else None
 

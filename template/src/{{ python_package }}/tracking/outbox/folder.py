@@ -77,8 +77,12 @@ def folders(outboxes: Path) -> list[Path]:
 
 
 def about(folder: Path) -> About:
-    """Return whose run an outbox holds."""
-    return About(**read_json(folder / _ABOUT))
+    """Return whose run an outbox holds.
+
+    Raises:
+        FileNotFoundError: it was deleted, since its server has everything.
+    """
+    return About(**json.loads((folder / _ABOUT).read_text("utf-8")))
 
 
 def new_file(folder: Path, run_id: str, artifact_path: str) -> Path:
@@ -173,12 +177,17 @@ def server_id(folder: Path, run_or_model_id: str) -> str | None:
         return None
 
 
-def known_id(run_or_model_id: str) -> str:
-    """Return the server's id for a local one that the catalog names, if it has one."""
+def known_id(run_or_model_id: str, outboxes: Path | None = None) -> str:
+    """Return the server's id for a local one that the catalog names, if it has one.
+
+    Args:
+        run_or_model_id: any id.
+        outboxes: where outboxes are; None for those of the project of this code.
+    """
     if not is_local(run_or_model_id):
         return run_or_model_id
     project = find_kedro_project(Path(__file__).parent) or Path()
-    outbox = project / OUTBOXES / "any"
+    outbox = (outboxes or project / OUTBOXES) / "any"
     return server_id(outbox, run_or_model_id) or run_or_model_id
 
 

@@ -57,7 +57,7 @@ def left_outbox(folder: Path, any_host: bool = False) -> Iterator[Left | None]:
         if not (any_host or whose.host == this_host()) or not lock.acquire():
             yield None
             return
-    except (OSError, TypeError):  # it was deleted meanwhile
+    except OSError:  # it was deleted meanwhile
         yield None
         return
     try:

@@ -1,6 +1,7 @@
 """What waits in outboxes for a server."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,7 +44,8 @@ def waiting(folder: Path) -> Waiting:
                 counts[lane] += 1
                 total += position - before
                 if lane == "files":
-                    total += (folder / record.data["file"]).stat().st_size
+                    with suppress(FileNotFoundError):
+                        total += (folder / record.data["file"]).stat().st_size
             before = position
     return Waiting(counts["records"], counts["files"], total)
 
