@@ -32,7 +32,8 @@ class Record:
     @property
     def name(self) -> str:
         """What it is called, for messages."""
-        return str(self.data.get("key") or self.data.get("path") or self.kind)
+        known = {"info": "the status of the run"}.get(self.kind, self.kind)
+        return str(self.data.get("key") or self.data.get("path") or known)
 
     def __str__(self) -> str:
         by = f" (saved by the dataset '{self.source}')" if self.source else ""
