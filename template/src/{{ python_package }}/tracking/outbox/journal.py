@@ -75,12 +75,6 @@ class Journal:
                 os.ftruncate(self._opened(), start)  # no half of a record
                 raise
 
-    def sync(self) -> None:
-        """Let the records survive a loss of power."""
-        with self._lock:
-            if self._file is not None:
-                os.fsync(self._file)
-
     def close(self) -> None:
         """Close the file; idempotent."""
         with self._lock:
