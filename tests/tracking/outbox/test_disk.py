@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from kedro.framework.startup import bootstrap_project
 from kedro.pipeline import Pipeline, node
-from tracking.outbox.folder import Lock
+from tracking.outbox.folder import Lock, delete_remains
 from tracking.outbox.journal import Journal, Record, ends, journals, read
 from tracking.outbox.spool import keep
 
@@ -117,3 +117,31 @@ def test_copy_is_not_changed_with_its_source(tmp_path: Path) -> None:
     with source.open("r+") as file:
         file.write("other")
     assert copy.read_text() == "saved"
+
+
+def test_remains_of_a_process_that_has_ended_are_deleted(tmp_path: Path) -> None:
+    for name in (".ended", ".goes-on"):
+        (tmp_path / name / "files").mkdir(parents=True)
+    lock = Lock(tmp_path / "goes-on")
+    lock.acquire()
+    delete_remains(tmp_path)
+    assert [found.name for found in tmp_path.glob(".*")] == [".goes-on"]
+    lock.release()
+
+
+def test_copy_stays_until_its_upload_is_remembered(
+    project: Project, switch: Switch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise a process that is killed between would look for it in vain."""
+    lane = importlib.import_module("tracked.tracking.outbox.lane")
+    real, copies = lane.write_json, []
+
+    def look(file: Path, content: object) -> None:
+        if file.name == "sent-files.json":
+            copies.append(len(list(file.parent.glob("files/*/*"))))
+        real(file, content)
+
+    monkeypatch.setattr(lane, "write_json", look)
+    project.run(TWO)
+    assert 1 in copies
+    assert not outboxes(project)

@@ -256,6 +256,10 @@ class Delivery:
             thread.join()
         if failed:
             raise failed[0]
+        return refused
+
+    def forget(self, records: list[Record]) -> None:
+        """Delete the copies of files that are uploaded, once that is remembered."""
         for record in records:
             self._uploaded.discard(record.data["file"])
             if not is_local(record.run_id):
@@ -263,7 +267,6 @@ class Delivery:
                 with suppress(OSError):
                     file.unlink(missing_ok=True)
                     file.parent.rmdir()
-        return refused
 
     def upload_now(
         self, run_id: str, file: Path, artifact_path: str, source: str

@@ -60,7 +60,7 @@ def create(folder: Path, about: About) -> None:
     Raises:
         OSError: it cannot be made.
     """
-    draft = folder.with_name(f".{folder.name}")
+    draft = _hidden(folder)
     (draft / _FILES).mkdir(parents=True, mode=0o700)
     draft.chmod(0o700)
     write_json(draft / _ABOUT, asdict(about))
@@ -71,6 +71,19 @@ def folders(outboxes: Path) -> list[Path]:
     """Return the outboxes in a folder, the oldest first."""
     found = [file.parent for file in outboxes.glob(f"[!.]*/{_ABOUT}")]
     return sorted(found, key=lambda folder: (folder / _ABOUT).stat().st_mtime_ns)
+
+
+def delete_remains(outboxes: Path) -> None:
+    """Delete what processes have left that ended while they made or deleted an outbox."""
+    for hidden in [found for found in outboxes.glob(".*") if found.is_dir()]:
+        lock = Lock(hidden.with_name(hidden.name[1:]))
+        with suppress(OSError):
+            if lock.acquire():
+                lock.release_and_delete(hidden)
+
+
+def _hidden(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name.lstrip('.')}")
 
 
 def about(folder: Path) -> About:
@@ -147,6 +160,8 @@ class Lock:
 
     def release_and_delete(self, folder: Path) -> None:
         """Delete an outbox that has nothing to send any more, and its lock."""
+        with suppress(OSError):  # at once, or others would see a half of it
+            folder = folder.rename(_hidden(folder))
         shutil.rmtree(folder, ignore_errors=True)
         self.release()  # Windows deletes no open file
         with suppress(OSError):

@@ -24,6 +24,7 @@ class Lane:
         is_mine: whether a record is sent here.
         send: sends records; returns the refused ones, and raises if the server is away.
         limit: how many at once.
+        on_sent: called with what was sent, when that is remembered on the disk.
         changed: called after every try.
     """
 
@@ -34,10 +35,12 @@ class Lane:
         is_mine: Callable[[Record], bool],
         send: Callable[[list[Record]], list[Refused]],
         limit: int,
+        on_sent: Callable[[list[Record]], None],
         changed: Callable[[], None],
     ) -> None:
         self._folder, self._name = folder, name
         self._is_mine, self._send, self._limit = is_mine, send, limit
+        self._on_sent = on_sent
         self._changed = changed
         self._sent = sent(folder, name)
         self._woken = threading.Event()
@@ -106,6 +109,7 @@ class Lane:
         self._sent = ahead
         with suppress(OSError):  # a full disk: what is sent again does no harm
             write_json(_file(self._folder, self._name), ahead)
+            self._on_sent(records)
         return False
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from .delivery import Delivery, Refused, reason
-from .folder import About, Lock, about, folders, server_id, this_host
+from .folder import About, Lock, about, delete_remains, folders, server_id, this_host
 from .journal import Journal, Record, ends, journals
 from .records import info_record
 from .replay import records
@@ -72,6 +72,7 @@ def left_outbox(folder: Path, any_host: bool = False) -> Iterator[Left | None]:
 
 def left_outboxes(outboxes: Path, any_host: bool = False) -> Iterator[Left]:
     """Yield the outboxes that no process sends, the oldest first."""
+    delete_remains(outboxes)
     for folder in folders(outboxes):
         with left_outbox(folder, any_host) as left:
             if left:

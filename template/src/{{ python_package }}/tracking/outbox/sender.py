@@ -42,17 +42,21 @@ class Sender:
         self._deadline = float("inf")
         self._was_away = False
         self._lanes = (
-            self._lane(_LANES[0], delivery.log, _RECORDS),
-            self._lane(_LANES[1], delivery.upload, _FILES),
+            self._lane(_LANES[0], delivery.log, _RECORDS, _nothing),
+            self._lane(_LANES[1], delivery.upload, _FILES, delivery.forget),
         )
 
     def _lane(
-        self, name: str, send: Callable[[list[Record]], list[Refused]], limit: int
+        self,
+        name: str,
+        send: Callable[[list[Record]], list[Refused]],
+        limit: int,
+        on_sent: Callable[[list[Record]], None],
     ) -> Lane:
         def is_mine(record: Record) -> bool:
             return lane_of(record) == name
 
-        return Lane(self._folder, name, is_mine, send, limit, self._tried)
+        return Lane(self._folder, name, is_mine, send, limit, on_sent, self._tried)
 
     def start(self) -> None:
         """Begin to send, in daemon threads."""
@@ -143,6 +147,10 @@ def has_sent(folder: Path, ends: Mapping[str, int]) -> bool:
 def is_away(folder: Path) -> bool:
     """Whether the process that sends an outbox cannot reach the server."""
     return (folder / _AWAY).exists()
+
+
+def _nothing(_: object) -> None:
+    """Records leave nothing to delete."""
 
 
 def lane_of(record: Record) -> str:

@@ -35,7 +35,9 @@ def left_runs_sent(connection: Connection, context: KedroContext) -> Iterator[No
     try:
         yield
     finally:
-        thread.join(BRIEFLY)  # the nodes may have taken less time than the rest of before
+        thread.join(
+            BRIEFLY
+        )  # the nodes may have taken less time than the rest of before
         stopped.set()
         thread.join(1)
 

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from mlflow import ActiveRun
     from mlflow.entities import Run
 
-_LAST_WAIT = 10.0  # seconds for the server, after the last node
+_LAST_WAIT = 8.0  # seconds for the server, after the last node
 
 
 class TrackedRun:

@@ -6,6 +6,7 @@ _STATUS = re.compile(r"(?:failed with error code|too many) (\d{3})\b")
 _PAGE = re.compile(r"Response body: '\s*<(?:!doctype|html|head|body)\b", re.IGNORECASE)
 
 _NO_HOST = re.compile(r"resol|Name or service|nodename")
+_CLOSED = re.compile(r"reset by peer|RemoteDisconnected|Connection aborted")
 _CUT = re.compile(r"not in a valid JSON|IncompleteRead|Connection broken")
 
 # Login, login of a proxy, timeout, too many requests: not the fault of the record.
@@ -57,6 +58,7 @@ def problem(error: str) -> str:
     meanings = {
         "refuses the login": status in (401, 403),
         "does not answer: nothing listens there": "refused" in error,
+        "does not answer: it closes the connection": _CLOSED.search(error),
         "does not answer: no host has that name": _NO_HOST.search(error),
         "answers with a web page, not as an MLflow server does; is there a login in "
         "front of it?": page,
