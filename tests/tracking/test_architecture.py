@@ -63,7 +63,7 @@ def private_names() -> dict[str, set[str]]:
                     names += node.module.split(".")
             elif isinstance(node, ast.Attribute):
                 owner = node.value.id if isinstance(node.value, ast.Name) else ""
-                names = [] if owner in ("self", "cls") else [node.attr]
+                names = [] if owner in ("self", "cls", "os") else [node.attr]
             for name in names:
                 if name.startswith("_") and not name.startswith("__"):
                     found.setdefault(name, set()).add(file)

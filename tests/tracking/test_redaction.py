@@ -186,7 +186,7 @@ def register_pipelines():
 """
 
 
-@pytest.mark.parametrize("then", ["mlflow.log_metric('lost', 1)", "pass"])
+@pytest.mark.parametrize("then", ["mlflow.MlflowClient().search_runs(['0'])", "pass"])
 def test_password_is_shown_nowhere_when_the_server_dies(
     project: Project, server: str, then: str
 ) -> None:
@@ -214,12 +214,13 @@ def test_password_is_shown_nowhere_when_the_server_dies(
         wait_until(lambda: down.exists() or run.poll() is not None)
     down.unlink(missing_ok=True)
     output, _ = run.communicate(timeout=120)
-    assert run.returncode == 1
+    assert run.returncode == (0 if then == "pass" else 1)
     assert set(mortal.logins) == {
         f"Basic {b64encode(b'me:hunter2/swordfish').decode()}"
     }
     assert f"uri {mortal.uri} {mortal.uri}" in output
-    assert "Traceback" in output
+    assert ("Traceback" in output) == (then != "pass")
+    assert "'kedro mlflow sync' sends" in " ".join(output.split())
     for secret in ("hunter2", "swordfish"):
         assert secret not in output
 

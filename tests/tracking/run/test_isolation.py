@@ -2,6 +2,7 @@
 
 import copy
 import gc
+import importlib
 import os
 import pickle
 import signal
@@ -91,7 +92,9 @@ def test_start_that_fails_late_leaves_nothing_behind(
     def broken(*_: object, **__: object) -> None:
         raise ConnectionError("gone")
 
-    monkeypatch.setattr(mlflow.MlflowClient, "log_batch", broken)
+    project.session(ONE)  # imports the project's modules
+    lifecycle = importlib.import_module("tracked.tracking.run.lifecycle")
+    monkeypatch.setattr(lifecycle, "batch_records", broken)
     with pytest.raises(ConnectionError):
         project.run(ONE)
     assert project.only_run().info.status == "FAILED"

@@ -170,8 +170,10 @@ def test_signal_while_a_request_is_under_way_leaves_no_run_open(
 
 
 def test_run_whose_creation_is_not_answered_is_ended(
-    project: Project, server: str
+    project: Project, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("KEDRO_MLFLOW_OFFLINE", "never")
+
     def spoil(path: str, body: bytes, answer: Callable[[], Answer]) -> Answer:
         real = answer()
         return (502, b"") if path.endswith("runs/create") else real

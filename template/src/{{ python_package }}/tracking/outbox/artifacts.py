@@ -26,6 +26,10 @@ class OutboxArtifacts(ArtifactRepository):
         super().__init__(run.info.artifact_uri)
         self._outbox, self._run_id, self._uri = outbox, run.info.run_id, tracking_uri
 
+    def register(self) -> None:
+        """Let MLflow's functions use these artifacts for the run."""
+        _repositories()[self._run_id] = self
+
     def log_artifact(self, local_file: str, artifact_path: str | None = None) -> None:
         file = Path(local_file)
         path = str(PurePosixPath(artifact_path or "", file.name))
@@ -53,7 +57,12 @@ class OutboxArtifacts(ArtifactRepository):
         return get_artifact_repository(self.artifact_uri, tracking_uri=self._uri)
 
 
-def artifact_repositories() -> dict[str, Any]:
+def forget_artifacts(run_id: str) -> None:
+    """Let MLflow's functions use the server's artifacts again."""
+    _repositories().pop(run_id, None)
+
+
+def _repositories() -> dict[str, Any]:
     """Return MLflow's artifact repositories by run: private, see docs/decisions/0004."""
     from mlflow.tracking._tracking_service import utils
 

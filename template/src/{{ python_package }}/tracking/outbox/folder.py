@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -19,7 +20,6 @@ OPENING = "kedro.opening"
 """Tag with the local id of a run or model, to find it if its creation had no answer."""
 
 _ABOUT = "run.json"
-_LOCK = "lock"
 _IDS = "ids"  # of all outboxes
 _FILES = "files"
 _LOCAL = "local-"
@@ -54,20 +54,17 @@ def this_host() -> str:
     return platform.node()
 
 
-def create(outboxes: Path, about: About) -> Path:
+def create(folder: Path, about: About) -> None:
     """Make the folder of a new outbox, which only its user may read.
 
     Raises:
         OSError: it cannot be made.
     """
-    outboxes.mkdir(parents=True, exist_ok=True)
-    draft = outboxes / f".{uuid.uuid4().hex}"
+    draft = folder.with_name(f".{folder.name}")
     (draft / _FILES).mkdir(parents=True, mode=0o700)
     draft.chmod(0o700)
     write_json(draft / _ABOUT, asdict(about))
-    folder = draft.with_name(draft.name[1:])
     draft.rename(folder)  # in one step, or others would see half of it
-    return folder
 
 
 def folders(outboxes: Path) -> list[Path]:
@@ -110,14 +107,15 @@ class Lock:
     """Held by the one process that may send an outbox; released when that process ends.
 
     It is SQLite's own lock on an empty file, which works wherever SQLite does, and which
-    a forked process does not inherit.
+    a forked process does not inherit. The file is beside the folder, so that the lock
+    can be taken before the folder is there.
 
     Args:
         folder: the outbox.
     """
 
     def __init__(self, folder: Path) -> None:
-        self._file = folder / _LOCK
+        self._file = folder.with_name(f"{folder.name}.lock")
         self._connection: sqlite3.Connection | None = None
 
     def acquire(self) -> bool:
@@ -147,10 +145,12 @@ class Lock:
             self._connection.close()
             self._connection = None
 
-
-def delete(folder: Path) -> None:
-    """Delete an outbox that has nothing to send any more."""
-    shutil.rmtree(folder, ignore_errors=True)
+    def release_and_delete(self, folder: Path) -> None:
+        """Delete an outbox that has nothing to send any more, and its lock."""
+        shutil.rmtree(folder, ignore_errors=True)
+        self.release()  # Windows deletes no open file
+        with suppress(OSError):
+            self._file.unlink(missing_ok=True)
 
 
 def local_id(prefix: str = "") -> str:

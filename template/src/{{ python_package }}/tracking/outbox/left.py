@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from .delivery import Delivery, Refused, reason
-from .folder import About, Lock, about, delete, folders, server_id, this_host
+from .folder import About, Lock, about, folders, server_id, this_host
 from .journal import Journal, Record, ends, journals
 from .records import info_record
 from .replay import records
@@ -53,21 +53,21 @@ def left_outbox(folder: Path, any_host: bool = False) -> Iterator[Left | None]:
     """
     lock = Lock(folder)
     try:
-        whose = about(folder)
-        if not (any_host or whose.host == this_host()) or not lock.acquire():
+        is_ours = any_host or about(folder).host == this_host()
+        whose = about(folder) if is_ours and lock.acquire() else None
+    except OSError:  # another process has just deleted it
+        whose = None
+    try:
+        if whose is None:
             yield None
             return
-    except OSError:  # it was deleted meanwhile
-        yield None
-        return
-    try:
         was_killed = _settle(folder, whose)
         yield Left(folder, whose, was_killed, waiting(folder))
     finally:
-        lock.release()
-        with suppress(OSError):
-            if has_sent(folder, ends(folder)):
-                delete(folder)
+        if whose and has_sent(folder, ends(folder)):
+            lock.release_and_delete(folder)
+        else:
+            lock.release()
 
 
 def left_outboxes(outboxes: Path, any_host: bool = False) -> Iterator[Left]:

@@ -3,6 +3,7 @@
 import logging
 import os
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,7 +17,6 @@ from .folder import (
     about,
     artifacts_of_local_run,
     create,
-    delete,
     local_id,
     new_file,
     server_id,
@@ -287,11 +287,13 @@ def opened_outbox(
         whose: whose it is.
         delivery: makes the delivery of its folder.
     """
-    folder, lock = None, None
+    new = outboxes / uuid.uuid4().hex
+    folder: Path | None = new
+    lock = Lock(new)
     try:
-        folder = create(outboxes, whose)
-        lock = Lock(folder)
+        outboxes.mkdir(parents=True, exist_ok=True)
         lock.acquire()
+        create(new, whose)
     except OSError as error:
         _logger.warning(
             "%s cannot be written to (%s); what the run logs goes straight to the "
@@ -305,7 +307,7 @@ def opened_outbox(
         yield outbox
     finally:
         outbox.close()
-        if lock:
-            lock.release()  # Windows deletes no open file
         if folder and has_sent(folder, ends(folder)):
-            delete(folder)
+            lock.release_and_delete(folder)
+        else:
+            lock.release()

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from ..server.availability import tried_once
 from ..server.http_errors import is_refusal
-from .artifacts import OutboxArtifacts, artifact_repositories
 from .delivery import is_delivering
 from .folder import is_local
 from .journal import Record
@@ -78,6 +77,8 @@ def outbox_in_use(outbox: Outbox, run: "Run", tracking_uri: str) -> Iterator[Non
     from mlflow.tracking._tracking_service.utils import _get_store
 
     store = _get_store(tracking_uri)
+    from .artifacts import forget_artifacts  # which imports MLflow
+
     with _lock:
         _register(outbox, run, tracking_uri)
         _Methods.replace(store, tracking_uri)
@@ -88,14 +89,15 @@ def outbox_in_use(outbox: Outbox, run: "Run", tracking_uri: str) -> Iterator[Non
             ids = [key for key, (found, _) in _outboxes.items() if found is outbox]
             for run_id in ids:
                 _outboxes.pop(run_id)
-                artifact_repositories().pop(run_id, None)
+                forget_artifacts(run_id)
             _Methods.restore(store)
 
 
 def _register(outbox: Outbox, run: "Run", tracking_uri: str) -> None:
-    run_id = run.info.run_id
-    _outboxes[run_id] = (outbox, run)
-    artifact_repositories()[run_id] = OutboxArtifacts(outbox, run, tracking_uri)
+    from .artifacts import OutboxArtifacts
+
+    _outboxes[run.info.run_id] = (outbox, run)
+    OutboxArtifacts(outbox, run, tracking_uri).register()
 
 
 class _Methods:

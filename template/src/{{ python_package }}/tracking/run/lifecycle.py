@@ -190,11 +190,11 @@ class TrackedRun:
         if self._options.disable_tracking.disable_autologging:
             resources.enter_context(autologging_paused())
         resources.enter_context(outbox_in_use(outbox, run, tracking_uri))
-        away = resources.enter_context(Away(without_secrets(tracking_uri)))
+        self._away = resources.enter_context(Away(without_secrets(tracking_uri)))
         if outbox.is_local:
-            away.begin()
+            self._away.begin()
         if self._mode != "always":
-            outbox.start(away.on_away, away.on_back)
+            outbox.start(self._away.on_away, self._away.on_back)
         self._was_active = active_runs.is_active(run)
         resources.enter_context(active_runs.inherited(run, self.handle.nested))
         resources.callback(active_runs.pop, run, keep=self._was_active)
@@ -230,8 +230,8 @@ class TrackedRun:
 
     def node_failed(self, error: Exception) -> None:
         """Do not wait again for a server that a node could not reach."""
-        if self.handle.is_owned and self._connection and is_unreachable(error):
-            self._connection.fail_fast()
+        if self.handle.is_owned and is_unreachable(error):
+            self._away.begin()
 
     # --- Close ----------------------------------------------------------------
 

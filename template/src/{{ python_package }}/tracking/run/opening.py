@@ -15,7 +15,7 @@ from ..outbox.records import info_record
 from ..server.availability import ServerAway
 from ..server.connection import Connection
 from ..server.offline import Offline
-from ..server.uris import artifact_root
+from ..server.uris import artifact_root, is_database
 from . import active_runs
 from .experiment import experiment_id, experiment_name
 from .handle import RunHandle
@@ -170,14 +170,13 @@ def open_or_record(
     Raises:
         TrackingError: as in ``open_run``.
     """
-    is_possible = mode != "never" and outbox.folder and not connection.artifact_root
+    is_possible = mode != "never" and outbox.folder and not is_database(connection.uri)
     if mode == "always" and is_possible:
         return _record(new, outbox, context), ServerAway(
             "this is what server.offline or KEDRO_MLFLOW_OFFLINE asks for."
         )
-    patience = {"seconds": _UNTIL_OFFLINE} if is_possible else {}
     try:
-        with connection.translate_errors(**patience):
+        with connection.translate_errors(_UNTIL_OFFLINE if is_possible else None):
             run = _open(new, connection, context, params)
             outbox.opened(new.opening, run.info.run_id)
             return run, None

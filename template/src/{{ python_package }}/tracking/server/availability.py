@@ -55,20 +55,21 @@ class Availability:
         self.has_header_provider = False
 
     @contextmanager
-    def translate_errors(self, seconds: int = _AT_START) -> Iterator[None]:
+    def translate_errors(self, seconds: int | None = None) -> Iterator[None]:
         """Raise a readable error if the server does not answer or refuses the login.
 
         It fails at once if nothing listens at the address. A slow server is waited for,
         with a warning meanwhile.
 
         Args:
-            seconds: how long a slow server may take to answer.
+            seconds: how long a slow server may take to answer; None for a minute.
 
         Raises:
             ServerAway: instead of MLflow's own error.
         """
         from mlflow.exceptions import MlflowException
 
+        seconds = seconds or _AT_START
         try:
             self._probe(seconds)
             with _one_try(seconds), self._slowness_noticed():

@@ -13,7 +13,7 @@ from ..config.resolvers import resolvers_lock
 from ..redaction import split_login, without_secrets
 from ..terminal.log_filters import without_secrets_in_logs
 from . import uris
-from .availability import LOGINS, Availability, fail_fast, one_warning
+from .availability import LOGINS, Availability, one_warning
 from .credentials import credential_variables
 from .process_environment import (
     EnvironmentOverride,
@@ -152,15 +152,11 @@ class Connection:
             self.override(self.login.variables)
 
     @contextmanager
-    def translate_errors(self, **options: int) -> Iterator[None]:
+    def translate_errors(self, seconds: int | None = None) -> Iterator[None]:
         """Raise a readable error if the server is away; see ``Availability``."""
-        with self.availability.translate_errors(**options):
+        with self.availability.translate_errors(seconds):
             with workspace_errors(self.workspace, self.safe_uri):
                 yield
-
-    def fail_fast(self) -> None:
-        """Try each request once and briefly from now on: the server is unreachable."""
-        self._stack.enter_context(fail_fast())
 
     def override(self, variables: Mapping[str, str], claimed: bool = False) -> None:
         """Set environment variables until ``close``."""

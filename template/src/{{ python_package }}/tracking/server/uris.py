@@ -17,6 +17,7 @@ DATABASE = "mlflow.db"
 _SQLITE = "sqlite:///"
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")  # two letters: no Windows drive
 _MISREAD = r"%[0-9A-Fa-f]{2}|\?"  # has a meaning in a URL
+_DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 _PROFILES = ("databricks", "databricks-uc", "uc")
 
 
@@ -125,6 +126,11 @@ def sqlite_path(uri: str) -> Path | None:
     if not uri.startswith(_SQLITE):
         return None
     return Path(uri.removeprefix(_SQLITE).partition("?")[0])
+
+
+def is_database(uri: str) -> bool:
+    """Whether MLflow connects to a database itself, without a server of its own."""
+    return uri.partition(":")[0].partition("+")[0] in _DATABASES
 
 
 def _refuse_mistake(uri: str, project_path: Path, source: str, plugins: str) -> None:
