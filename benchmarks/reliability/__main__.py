@@ -31,7 +31,7 @@ console = Console(soft_wrap=True, highlight=False)
 def main() -> None:
     """Run the trials that are missing; then draw and write."""
     options = _options()
-    results = _results()
+    results = _results(options.results)
     trials = results["trials"]
     server = Server(options.folder / "server")
     try:
@@ -51,7 +51,8 @@ def main() -> None:
                 trials[:] = [t for t in trials if _is_of(t, name, project.version)]
                 trials.append({**trial, "is_bad": is_bad(case, found)})
                 results["about"] = _about()
-                RESULTS.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
+                text = json.dumps(results, indent=1) + "\n"
+                options.results.write_text(text, "utf-8")
                 _say(trials[-1], keep)
     finally:
         server.kill()
@@ -70,6 +71,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--folder", type=Path, default=home, help="where environments stay"
     )
+    parser.add_argument("--results", type=Path, default=RESULTS)
     return parser.parse_args()
 
 
@@ -82,9 +84,9 @@ def _numbered(name: str, count: int, only: str | None) -> Iterator[tuple[int, Ca
             yield number, case
 
 
-def _results() -> dict[str, Any]:
-    if RESULTS.exists():
-        found: dict[str, Any] = json.loads(RESULTS.read_text("utf-8"))
+def _results(file: Path) -> dict[str, Any]:
+    if file.exists():
+        found: dict[str, Any] = json.loads(file.read_text("utf-8"))
         return found
     return {"about": {}, "trials": []}
 

@@ -199,7 +199,7 @@ class Measured:
         folder.mkdir(parents=True)
         for name, ended in outputs:
             (folder / f"{name}.txt").write_text(ended.text, "utf-8")
-        for name in ("mlruns", "truth.jsonl"):
+        for name in ("mlruns", "truth.jsonl", "changes.txt"):
             found = self.path / name
             if found.is_dir():
                 shutil.copytree(found, folder / name)

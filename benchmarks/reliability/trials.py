@@ -37,6 +37,8 @@ class Case(NamedTuple):
         seconds: that a node takes.
         back: seconds after which the server is started again; None for after the run.
         offline: whether the run asks for no server.
+        changes: how many changes of files in the outbox a process makes, about; it is
+            killed before one of them. 0 to kill it at any moment.
     """
 
     scenario: str
@@ -44,6 +46,7 @@ class Case(NamedTuple):
     seconds: float = 0.2
     back: float | None = None
     offline: bool = False
+    changes: int = 0
 
 
 CASES = (
@@ -52,6 +55,8 @@ CASES = (
     Case("sync", "", seconds=0, offline=True),
     Case("server", "away until the run's end"),
     Case("process", "offline", offline=True),
+    Case("process", "at a change of a file", changes=270),
+    Case("sync", "at a change of a file", seconds=0, offline=True, changes=30),
     Case("server", "again after 60 s", seconds=5, back=60),
 )
 
@@ -179,12 +184,18 @@ def _kill_run(
     outputs: Outputs,
 ) -> Trial | None:
     prepare()
-    trial = Trial(luck.uniform(0, NODES * case.seconds + _OPENING))
-    run = project.start("run", **(_OFFLINE if case.offline else {}))
-    if not _lives_until(project, run, trial.moment):
+    if case.changes:
+        trial = Trial(luck.randint(1, case.changes))
+        run = project.start("run", **_crash(project, trial.moment))
+    else:
+        trial = Trial(luck.uniform(0, NODES * case.seconds + _OPENING))
+        run = project.start("run", **(_OFFLINE if case.offline else {}))
+        if not _lives_until(project, run, trial.moment):
+            return None
+        run.kill()
+    end = outputs["run"] = run.wait(120)
+    if end.code == 0:
         return None
-    run.kill()
-    end = outputs["run"] = run.wait(30)
     trial.code = end.code
     _sync(trial, project, outputs)
     return trial
@@ -198,21 +209,34 @@ def _kill_sync(
     prepare: Prepare,
     outputs: Outputs,
 ) -> Trial | None:
-    """Kill sync at a random request, and up to 30 ms after it has come."""
+    """Kill sync at a random request, or change of a file in the outbox."""
     with recorder(server.uri, latency=0.005) as proxy:
         prepare(proxy.uri)
         outputs["run"] = project.start("run", **_OFFLINE).wait(180)
-        trial = Trial(luck.randint(1, NODES * (_BULK + 1) + 8))
-        pause, sync = luck.uniform(0, 0.03), project.start("mlflow", "sync")
-        while sync.is_alive and proxy.counts.total() < trial.moment:
-            time.sleep(0.001)
-        time.sleep(pause)
-        if not sync.is_alive:
+        if case.changes:
+            trial = Trial(luck.randint(1, case.changes))
+            sync = project.start("mlflow", "sync", **_crash(project, trial.moment))
+        else:
+            trial = Trial(luck.randint(1, NODES * (_BULK + 1) + 8))
+            sync = project.start("mlflow", "sync")
+            while sync.is_alive and proxy.counts.total() < trial.moment:
+                time.sleep(0.001)
+            time.sleep(luck.uniform(0, 0.03))  # until the answer, or a bit more
+            sync.kill()
+        end = outputs["killed sync"] = sync.wait(120)
+        if end.code >= 0:
             return None
-        sync.kill()
-        outputs["killed sync"] = sync.wait(30)
         _sync(trial, project, outputs)
     return trial
+
+
+def _crash(project: Measured, change: float) -> dict[str, str]:
+    """Return variables with which a process kills itself at a change of a file."""
+    folder = Path(__file__).with_name("crash")
+    log = project.path / "changes.txt"
+    log.unlink(missing_ok=True)
+    numbers = {"CRASH_AT": f"{change:.0f}", "CRASH_LOG": str(log)}
+    return {"PYTHONPATH": str(folder), **numbers}
 
 
 def _lives_until(project: Measured, run: Process, moment: float) -> bool:
