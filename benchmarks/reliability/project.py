@@ -193,6 +193,13 @@ class Measured:
         """The outboxes that are there."""
         return [file.parent for file in self.path.glob("mlruns/outbox/*/run.json")]
 
+    @property
+    def litter(self) -> list[str]:
+        """What is beside the outboxes and is of no use: half of one, or a lock."""
+        found = self.path.glob("mlruns/outbox/*")
+        useful = {"ids", "refused.jsonl", *(folder.name for folder in self.outboxes)}
+        return sorted(file.name for file in found if file.name not in useful)
+
     def keep(self, folder: Path, outputs: Iterator[tuple[str, Ended]]) -> None:
         """Keep what a trial has left, to look at."""
         shutil.rmtree(folder, ignore_errors=True)

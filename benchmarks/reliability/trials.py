@@ -8,6 +8,7 @@ from pathlib import Path
 from random import Random
 from threading import Event, Thread
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 from benchmarks.contestants import OURS
 from tests.loopback import wait_until
@@ -74,6 +75,8 @@ class Trial:
         code: exit code of the run.
         synced: what the last sync said of each outbox.
         left: how many outboxes are there at the end.
+        litter: what else is there, which nothing deletes.
+        said_finished: whether a killed run had said that it is FINISHED.
     """
 
     moment: float
@@ -84,6 +87,8 @@ class Trial:
     hung: bool = False
     synced: list[str] | None = None
     left: int = 0
+    litter: list[str] | None = None
+    said_finished: bool = False
 
 
 def run_trial(
@@ -103,7 +108,7 @@ def run_trial(
     while True:
         server.start()
         first, outputs = 1000.0 * luck.randrange(1, 10**6), {}
-        experiment = f"{name}-{first:.0f}"
+        experiment = f"{name}-{uuid4().hex[:8]}"  # another one when it is repeated
 
         def prepare(uri: str = server.uri) -> None:
             bulk = _BULK if case.scenario == "sync" else 0
@@ -122,13 +127,16 @@ def run_trial(
 def is_bad(case: Case, result: dict[str, Any]) -> bool:
     """Whether something is there to look at."""
     statuses = set(result["statuses"])
-    expected = {"KILLED", "FINISHED"} if case.scenario == "process" else {"FINISHED"}
+    expected = {"FINISHED"}
+    if case.scenario == "process" and not result["said_finished"]:
+        expected = {"FINISHED", "KILLED"}
     return bool(
         result["lost"]
         or result["twice"]
         or result["hung"]
         or result["left"]
-        or len(result["statuses"]) != 1
+        or len(result["statuses"]) > 1
+        or (result["logged"] and not statuses)
         or statuses - expected
         or any("refused" in text for text in result["synced"] or ())
         or (case.scenario == "server" and result["code"])
@@ -196,7 +204,7 @@ def _kill_run(
     end = outputs["run"] = run.wait(120)
     if end.code == 0:
         return None
-    trial.code = end.code
+    trial.code, trial.said_finished = end.code, "' FINISHED after" in end.text
     _sync(trial, project, outputs)
     return trial
 
@@ -260,7 +268,7 @@ def _sync(trial: Trial, project: Measured, outputs: Outputs) -> None:
     outputs["sync"] = ended
     trial.hung = trial.hung or ended.hung
     trial.synced = [f"{each['state']} {each['message']}".strip() for each in synced]
-    trial.left = len(project.outboxes)
+    trial.left, trial.litter = len(project.outboxes), project.litter
 
 
 def cases(only: str | None) -> Iterator[Case]:
