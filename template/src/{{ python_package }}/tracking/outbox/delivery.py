@@ -3,7 +3,7 @@
 import re
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import groupby
 from pathlib import Path, PurePosixPath
@@ -62,6 +62,20 @@ class Delivery:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _experiment_id=None, _repositories={})
         self._uploaded, self._lock = set(), threading.Lock()
+
+    def send(self, records: Sequence[Record]) -> list[Refused]:
+        """Send records and files in order, while somebody waits.
+
+        Returns:
+            What the server refuses.
+
+        Raises:
+            Exception: the server is away.
+        """
+        refused: list[Refused] = []
+        for is_file, group in groupby(records, lambda r: r.kind == "file"):
+            refused += (self.upload if is_file else self.log)(list(group))
+        return refused
 
     # --- Records --------------------------------------------------------------
 

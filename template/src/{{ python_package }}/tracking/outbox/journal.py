@@ -32,7 +32,8 @@ class Record:
     @property
     def name(self) -> str:
         """What it is called, for messages."""
-        return str(self.data.get("key") or self.data.get("path") or self.kind)
+        known = {"info": "the status of the run"}.get(self.kind, self.kind)
+        return str(self.data.get("key") or self.data.get("path") or known)
 
     def __str__(self) -> str:
         by = f" (saved by the dataset '{self.source}')" if self.source else ""
@@ -73,12 +74,6 @@ class Journal:
             except OSError:
                 os.ftruncate(self._opened(), start)  # no half of a record
                 raise
-
-    def sync(self) -> None:
-        """Let the records survive a loss of power."""
-        with self._lock:
-            if self._file is not None:
-                os.fsync(self._file)
 
     def close(self) -> None:
         """Close the file; idempotent."""

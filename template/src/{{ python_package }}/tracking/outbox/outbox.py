@@ -82,7 +82,7 @@ class Outbox:
             except OSError as error:
                 self._give_up(error)
         if records:
-            self._refused += self._delivery.log(list(records))
+            self._refused += self._delivery.send(records)
 
     def write_file(
         self, run_id: str, file: Path, artifact_path: str, source: str = ""

@@ -1,18 +1,15 @@
-"""Metrics are sent while nodes compute, and a lost metric is always an error."""
+"""A server that refuses a record gets all others; one that answers badly is waited for."""
 
-import importlib
 import json
-import time
 from collections.abc import Callable
 
 import mlflow
 import pytest
 from click import ClickException
+from kedro.framework.startup import bootstrap_project
 from kedro.io import DatasetError
 from kedro.pipeline import Pipeline, node
-from mlflow.entities import Metric
-from tracking.errors import TrackingError
-from tracking.run.metric_queue import MetricQueue
+from mlflow.exceptions import MlflowException
 
 from tests.recorder import Answer, recorder
 from tests.tracking import nodes
@@ -27,21 +24,6 @@ def parameters(project: Project) -> None:
     project.write("conf/base/catalog.yml", {"m_{n}": METRIC})
 
 
-def test_order_of_points_is_kept(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", project.store)
-    run_id = project.client.create_run("0").info.run_id
-    pending = MetricQueue(run_id, mlflow.get_tracking_uri())
-    for step in range(1005):
-        pending.add([Metric("loss", float(step), 1, step)])
-        if step % 100 == 0:
-            pending.send()
-    pending.flush()
-    history = project.client.get_metric_history(run_id, "loss")
-    assert [point.step for point in history] == list(range(1005))
-
-
 def test_metric_is_there_when_a_later_node_loads_it(project: Project) -> None:
     pipeline = Pipeline(
         [
@@ -51,81 +33,6 @@ def test_metric_is_there_when_a_later_node_loads_it(project: Project) -> None:
     )
     project.run(pipeline)
     assert project.only_run().data.metrics == {"m_x": 1.0, "fluent_1": 1.0}
-
-
-def test_metric_that_could_not_be_written_is_named_and_the_run_is_not_finished(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real = mlflow.MlflowClient.log_batch
-    calls = []
-
-    def broken(self, run_id, metrics=(), *args, **kwargs):
-        if metrics:
-            calls.append([metric.key for metric in metrics])
-            raise ConnectionError("no disk left")
-        return real(self, run_id, metrics, *args, **kwargs)
-
-    def slow(a: int) -> float:
-        time.sleep(0.5)
-        return 2.0
-
-    monkeypatch.setattr(mlflow.MlflowClient, "log_batch", broken)
-    project.write("conf/base/catalog.yml", {"m_y": METRIC})
-    pipeline = Pipeline(
-        [
-            node(nodes.one, "params:a", "x", name="n1"),
-            node(slow, "x", "m_y", name="n2"),
-        ]
-    )
-    queue = importlib.import_module("tracked.tracking.run.metric_queue")
-    monkeypatch.setattr(queue, "PATIENCE", 1.0)
-    with pytest.raises(ClickException, match=r"logged: 'm_y' \(saved.*no disk left"):
-        project.run(pipeline)
-    assert calls == [["m_y"]] * len(calls)
-    assert project.only_run().info.status == "FAILED"
-
-
-def test_what_waits_for_the_server_goes_first_when_it_is_back(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", project.store)
-    run_id = project.client.create_run("0").info.run_id
-    real, calls = mlflow.MlflowClient.log_batch, []
-
-    def broken_once(self, run_id, metrics=(), *args, **kwargs):
-        calls.append([metric.key for metric in metrics])
-        if len(calls) == 1:
-            raise ConnectionError("gone")
-        return real(self, run_id, metrics, *args, **kwargs)
-
-    monkeypatch.setattr(mlflow.MlflowClient, "log_batch", broken_once)
-    queue = MetricQueue(run_id, mlflow.get_tracking_uri())
-    queue.add([Metric("early", 1.0, 1, 0)])
-    queue.send()
-    while not calls:
-        time.sleep(0.01)
-    queue.add([Metric("late", 1.0, 1, 0)])
-    queue.flush()
-    assert calls == [["early"], ["early", "late"]]
-
-
-def test_server_that_stays_away_ends_the_wait_and_everything_is_named(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    queue = MetricQueue("0" * 32, mlflow.get_tracking_uri())
-    queue.add([Metric("early", 1.0, 1, 0)], source="first")
-    queue.send()
-    queue.add([Metric("late", 1.0, 1, 0)])
-    start = time.monotonic()
-    with pytest.raises(
-        TrackingError,
-        match=r"'early' \(saved by the dataset 'first'\), 'late'. The server does not "
-        "answer: nothing listens there",
-    ):
-        queue.flush()
-    assert time.monotonic() - start < 20
 
 
 FORTY = Pipeline(
@@ -154,6 +61,7 @@ REFUSED = (400, json_error("INVALID_PARAMETER_VALUE", "no"))
 def http_project(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[str], Project]:
+    bootstrap_project(project.path)  # takes away caplog's handler, the first time
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
 
     def at(uri: str) -> Project:
@@ -231,8 +139,7 @@ def test_refused_record_is_named_with_its_dataset_and_takes_no_other_along(
     ):
         http_project(proxy.uri).run(FORTY)
     assert str(error.value) == (
-        "Metrics that could not be logged: 'm_7' (saved by the dataset 'm_7'). "
-        + reason
+        f"The server has refused 'm_7' (saved by the dataset 'm_7'). {reason}"
     )
     assert logged(server) == ("FAILED", {f"m_{n}" for n in range(40) if n != 7})
     assert proxy.counts[f"POST {BATCH}"] < 20
@@ -267,7 +174,7 @@ def test_run_that_is_gone_refuses_all_at_once(
     )
     with (
         recorder(server) as proxy,
-        pytest.raises(ClickException, match="'m_9'.* and 30 more"),
+        pytest.raises(ClickException, match="'m_9'.* and 31 more"),
     ):
         http_project(proxy.uri).run(pipeline)
     assert proxy.counts[f"POST {BATCH}"] < 5
@@ -276,22 +183,43 @@ def test_run_that_is_gone_refuses_all_at_once(
 def test_server_behind_a_login_page_is_told_as_such(
     server: str,
     http_project: Callable[[str], Project],
-    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     def page(path: str, body: bytes, real: Callable[[], Answer]) -> Answer:
         return (200, PAGE) if path == BATCH and b"m_" in body else real()
 
-    queue = importlib.import_module("tracked.tracking.run.metric_queue")
-    monkeypatch.setattr(queue, "PATIENCE", 1.0)
     pipeline = Pipeline([node(nodes.one, "params:a", "m_0", name="one")])
-    with (
-        recorder(server, spoil=page) as proxy,
-        pytest.raises(ClickException) as error,
-    ):
+    with recorder(server, spoil=page) as proxy:
         http_project(proxy.uri).run(pipeline)
-    assert "'m_0'" in str(error.value)
-    assert "answers with a web page, not as an MLflow server does" in str(error.value)
-    assert "<" not in str(error.value)
+    assert "answers with a web page, not as an MLflow server does" in caplog.text
+    assert "<" not in caplog.text
+    assert "sync" in caplog.text
+
+
+def test_changed_parameter_of_a_node_is_named_and_the_rest_arrives(
+    server: str, http_project: Callable[[str], Project]
+) -> None:
+    def change(value: float) -> list[float]:
+        mlflow.log_param("a", 7)
+        mlflow.log_metric("plain", 1)
+        return [1.0] * 40
+
+    pipeline = Pipeline(
+        [node(change, "params:a", [f"m_{n}" for n in range(40)], name="change")]
+    )
+    with pytest.raises(ClickException, match="has refused 'a'. .*Changing param"):
+        http_project(server).run(pipeline)
+    assert logged(server) == ("FAILED", {"plain", *(f"m_{n}" for n in range(40))})
+
+
+def test_name_that_mlflow_refuses_is_an_error_of_the_node_that_logs_it(
+    server: str, http_project: Callable[[str], Project]
+) -> None:
+    def log(value: float) -> None:
+        mlflow.log_metric("a@b", 1)
+
+    with pytest.raises(MlflowException, match="a@b"):
+        http_project(server).run(Pipeline([node(log, "params:a", None, name="log")]))
 
 
 @pytest.mark.parametrize(
@@ -302,35 +230,15 @@ def test_server_behind_a_login_page_is_told_as_such(
     ],
 )
 def test_strange_answer_at_the_start_is_told_as_such(
-    server: str, http_project: Callable[[str], Project], content: bytes, words: str
+    server: str,
+    http_project: Callable[[str], Project],
+    monkeypatch: pytest.MonkeyPatch,
+    content: bytes,
+    words: str,
 ) -> None:
+    monkeypatch.setenv("KEDRO_MLFLOW_OFFLINE", "never")
     with (
         recorder(server, spoil=lambda *_: (200, content)) as proxy,
         pytest.raises(ClickException, match=words),
     ):
         http_project(proxy.uri).run(FORTY)
-
-
-def test_client_that_cannot_be_made_is_a_loss_like_any_other(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "no-such-scheme://")
-    pending = MetricQueue("0" * 32, mlflow.get_tracking_uri())
-    pending.add([Metric("early", 1.0, 1, 0)])
-    with pytest.raises(TrackingError, match="'early'"):
-        pending.flush(timeout=20)
-
-
-def test_flush_does_not_wait_for_longer_than_it_is_told(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", project.store)
-    monkeypatch.setattr(
-        mlflow.MlflowClient, "log_batch", lambda *_, **__: time.sleep(5)
-    )
-    pending = MetricQueue("0" * 32, mlflow.get_tracking_uri())
-    pending.add([Metric("stuck", 1.0, 1, 0)])
-    start = time.monotonic()
-    with pytest.raises(TrackingError, match="does not answer in time"):
-        pending.flush(timeout=0.2)
-    assert time.monotonic() - start < 4
