@@ -7,6 +7,8 @@ the end it writes the chart and the table of docs/reliability.md.
 import argparse
 import json
 import platform
+import signal
+import sys
 import tempfile
 from collections.abc import Iterator
 from datetime import datetime, timezone
@@ -30,6 +32,7 @@ console = Console(soft_wrap=True, highlight=False)
 
 def main() -> None:
     """Run the trials that are missing; then draw and write."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     options = _options()
     results = _results(options.results)
     trials = results["trials"]
@@ -39,7 +42,7 @@ def main() -> None:
             project = Measured(name, options.folder) if count else None
             for number, case in _numbered(name, count, options.only):
                 assert project
-                key = {"name": name, "version": project.version}
+                key: dict[str, Any] = {"name": name, "version": project.version}
                 key |= {"seed": options.seed, "number": number}
                 if any(key.items() <= trial.items() for trial in trials):
                     continue
@@ -93,7 +96,7 @@ def _results(file: Path) -> dict[str, Any]:
 
 def _is_of(trial: dict[str, Any], name: str, its_version: str) -> bool:
     """Whether a trial may stay: of another contestant, or of the same version."""
-    return trial["name"] != name or trial["version"] == its_version
+    return bool(trial["name"] != name or trial["version"] == its_version)
 
 
 def _about() -> dict[str, str]:

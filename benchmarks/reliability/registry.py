@@ -10,6 +10,7 @@ from pathlib import Path
 
 from kedro.framework.hooks import hook_impl
 from kedro.pipeline import Pipeline, node
+from kedro.pipeline.node import Node
 
 NODES = 20
 _TRUTH = Path(__file__).parents[2] / "truth.jsonl"
@@ -53,7 +54,7 @@ def register_pipelines() -> dict[str, Pipeline]:
     return {"__default__": Pipeline([_node(n) for n in range(NODES)])}
 
 
-def _node(n: int) -> object:
+def _node(n: int) -> Node:
     def nth(value: float, seconds: float, bulk: int) -> tuple[float, object]:
         return work(n, value, seconds, bulk)
 

@@ -42,6 +42,7 @@ def _table(trials: pd.DataFrame) -> str:
         "records logged",
         "lost",
         "twice",
+        "called refused",
         "away (s)",
         "told after (s)",
         "exit after (s)",
@@ -67,12 +68,18 @@ def _cells(these: pd.DataFrame, scenario: str) -> list[str]:
         f"{these['logged'].sum():,}",
         f"{these['lost'].map(len).sum():,}",
         f"{these['twice'].map(len).sum():,}",
+        f"{these['synced'].map(_calls_refused).sum()}",
         _seconds(these["down"]) if of_server else "",
         _seconds(these["told"]) if of_server else "",
         _seconds(these["wait"]) if of_server else "",
         f"{(these['code'] == 0).sum()}" if of_server else "",
         ", ".join(f"{count} {status}" for status, count in statuses.items()),
     ]
+
+
+def _calls_refused(synced: list[str] | None) -> bool:
+    """Whether sync named a record as refused, although the server refuses none here."""
+    return any("refused" in text for text in synced or ())
 
 
 def _seconds(values: pd.Series) -> str:

@@ -26,6 +26,8 @@ _MLFLOWS = 1500.0  # MLflow itself tries a request for minutes
 _TOLD = re.compile(
     "does not answer|recorded on this machine|Retrying|refused|wait in|API request to"
 )
+Outputs = dict[str, Ended]
+Prepare = Callable[..., None]
 _OFFLINE = {"KEDRO_MLFLOW_OFFLINE": "always"}
 
 
@@ -107,7 +109,7 @@ def run_trial(
     kill = {"server": _kill_server, "process": _kill_run, "sync": _kill_sync}
     while True:
         server.start()
-        first, outputs = 1000.0 * luck.randrange(1, 10**6), {}
+        first, outputs = 1000.0 * luck.randrange(1, 10**6), Outputs()
         experiment = f"{name}-{uuid4().hex[:8]}"  # another one when it is repeated
 
         def prepare(uri: str = server.uri) -> None:
@@ -141,10 +143,6 @@ def is_bad(case: Case, result: dict[str, Any]) -> bool:
         or any("refused" in text for text in result["synced"] or ())
         or (case.scenario == "server" and result["code"])
     )
-
-
-Outputs = dict[str, Ended]
-Prepare = Callable[..., None]
 
 
 def _kill_server(
