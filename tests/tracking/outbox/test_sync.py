@@ -11,8 +11,10 @@ from pathlib import Path
 
 import mlflow
 import pytest
+import requests
 from kedro.pipeline import Pipeline, node
 
+from tests.loopback import free_port, wait_until
 from tests.recorder import Answer, recorder
 from tests.tracking import nodes
 from tests.tracking.conftest import Project, kedro
@@ -221,3 +223,42 @@ def test_outbox_is_its_users_own_and_has_no_secret(
     assert all(b"hush" not in file.read_bytes() for file in files)
     if sys.platform != "win32":
         assert not stat.S_IMODE(folder.stat().st_mode) & 0o077
+
+
+def test_runs_shows_what_waits(project: Project, server: str, offline: Switch) -> None:
+    project.run(ONE)
+    done = kedro(project.path, "runs", "--format", "json")
+    (run,) = json.loads(done.stdout.splitlines()[-1])
+    assert run["run_id"].startswith("local-")
+    assert (run["status"], run["metrics"]) == ("FINISHED", {"m_one": 1.0})
+    assert "HTTP status 503" in done.stderr
+
+
+def test_ui_shows_a_copy_of_what_waits(
+    project: Project, server: str, offline: Switch
+) -> None:
+    project.run(ONE)
+    port = free_port()
+    words = ["mlflow", "ui", "--offline", "--port", str(port)]
+    process = subprocess.Popen(
+        [Path(sys.executable).with_name("kedro"), *words], cwd=project.path
+    )
+    try:
+        address = f"http://localhost:{port}"
+        wait_until(lambda: is_there(address))
+        (run,) = runs(project, address)
+        assert run.data.metrics == {"m_one": 1.0}
+        assert run.data.tags["kedro.opening"].startswith("local-")
+    finally:
+        process.terminate()
+        process.wait(60)
+    assert not runs(project, server)
+    offline.is_away = False
+    assert sync(project)[0]["state"] == "sent"
+
+
+def is_there(address: str) -> bool:
+    try:
+        return requests.get(f"{address}/health", timeout=5).ok
+    except requests.RequestException:
+        return False

@@ -77,9 +77,18 @@ def init(metadata: ProjectMetadata, env: str | None, force: bool) -> None:
     help="Port to listen on. Default: ui.port of mlflow.yml, or else the first free one "
     "from 5000.",
 )
+@click.option(
+    "--offline",
+    is_flag=True,
+    help="Show a copy of the runs that the server does not have yet.",
+)
 @click.pass_obj
 def ui(
-    metadata: ProjectMetadata, env: str | None, host: str | None, port: int | None
+    metadata: ProjectMetadata,
+    env: str | None,
+    host: str | None,
+    port: int | None,
+    offline: bool,
 ) -> None:
     """Open MLflow's pages on the runs of an environment.
 
@@ -90,10 +99,15 @@ def ui(
     from ..server.connection import Connection
     from ..server.workspace import home
     from .context import load_context
+    from .offline import offline_copy
     from .ui import refuse_dead_server, serve
 
     context = load_context(metadata.project_path, _environment(env))
     config = mlflow_config(context)
+    if offline:
+        with offline_copy(context) as connection:
+            host = host or config.ui.host or "localhost"
+            raise SystemExit(serve(connection, host, port or config.ui.port))
     with Connection(config.server, context) as connection:
         if connection.uri.startswith(("http:", "https:")):
             refuse_dead_server(connection)

@@ -3,15 +3,21 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..config.loading import mlflow_config
+from kedro.framework.context import KedroContext
+
+from ..config.loading import environment, mlflow_config
 from ..errors import TrackingError, did_you_mean
+from ..outbox.folder import OUTBOXES, about, folders
+from ..outbox.replay import local_runs
 from ..run.experiment import experiment_name
+from ..server.availability import ServerAway
 from ..server.connection import Connection
 from ..server.local_store import is_missing, open_local_store
 from .context import load_context
@@ -123,9 +129,35 @@ def latest_runs(project_path: Path, env: str, limit: int) -> LatestRuns:
     config = mlflow_config(context)
     name = experiment_name(config.tracking.experiment, context)
     with Connection(config.server, context) as connection:
-        experiment_id, found, message = _search(connection, name, limit)
-        runs = [_latest(run, connection) for run in found]
-        return LatestRuns(name, experiment_id, connection.safe_uri, runs, message)
+        recorded = _recorded(context, connection, name)
+        try:
+            experiment_id, found, message = _search(connection, name, limit)
+        except ServerAway as away:
+            if not recorded:
+                raise
+            experiment_id, found, message = None, [], away.message
+        on_server = [_latest(run, connection) for run in found]
+        runs = sorted(
+            [*recorded, *on_server], key=lambda run: run.started, reverse=True
+        )
+        message = "" if runs and found else message
+        return LatestRuns(
+            name, experiment_id, connection.safe_uri, runs[:limit], message
+        )
+
+
+def _recorded(
+    context: KedroContext, connection: Connection, experiment: str
+) -> list[LatestRun]:
+    """Return the runs of an experiment that are on this machine alone."""
+    env = environment(context.config_loader)
+    found = []
+    for folder in folders(context.project_path / OUTBOXES):
+        with suppress(FileNotFoundError):  # another process has just sent it
+            whose = about(folder)
+            if (whose.environment, whose.experiment) == (env, experiment):
+                found += [_latest(run, connection) for run in local_runs(folder)]
+    return [replace(run, url=None) for run in found]
 
 
 def _search(

@@ -46,6 +46,8 @@ def print_runs(latest: LatestRuns, wanted: Sequence[str], project_path: Path) ->
         _print_line(console, latest.message)
         return
     metrics = latest.metrics(wanted)
+    if latest.message:
+        _print_line(console, f"{latest.message}\n")
     table = _runs(latest.runs, metrics)
     hidden: list[str] = []
     while metrics and not wanted and _width(table) > console.width:

@@ -24,14 +24,12 @@ from .folder import (
 )
 from .journal import Journal, Record, ends
 from .records import run_record
-from .replay import records
+from .replay import new_local_run, records
 from .sender import Sender, has_sent, is_away
 from .spool import keep
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
-
-_NO_EXPERIMENT = "0"  # MLflow demands some id
 
 _logger = logging.getLogger(__name__)
 
@@ -148,8 +146,6 @@ class Outbox:
         Raises:
             ServerAway: it cannot be written here either.
         """
-        from mlflow.entities import Run, RunData, RunInfo, RunTag
-
         if self._journal is None or self.folder is None:
             raise ServerAway("The server is away, and there is no outbox to write to.")
         run_id, user = opening or local_id(), tags.get("mlflow.user", "")
@@ -158,18 +154,8 @@ class Outbox:
         )
         self._journal.write([record])
         self.is_local = self.is_local or bool(opening)
-        info = RunInfo(
-            run_id,
-            experiment_id or _NO_EXPERIMENT,
-            user,
-            "RUNNING",
-            start_time,
-            None,
-            "active",
-            artifacts_of_local_run(self.folder, run_id).as_uri(),
-            name,
-        )
-        return Run(info, RunData(tags=[RunTag(k, v) for k, v in tags.items()]))
+        artifacts = artifacts_of_local_run(self.folder, run_id).as_uri()
+        return new_local_run(record, artifacts)
 
     def register(self, run_id: str, model_id: str, name: str) -> None:
         """Let a model become a new version of a registered one, when it is sent."""

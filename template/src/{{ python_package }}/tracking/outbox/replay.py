@@ -4,10 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .folder import artifacts_of_local_run, server_id
 from .journal import Record, journals, read
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric, Run
+
+_NO_EXPERIMENT = "0"  # MLflow demands some id
 
 
 def records(folder: Path) -> Iterator[Record]:
@@ -15,6 +18,33 @@ def records(folder: Path) -> Iterator[Record]:
     for file in journals(folder):
         for record, _ in read(file, 0):
             yield record
+
+
+def local_runs(folder: Path) -> "Iterator[Run]":
+    """Yield the runs of an outbox that its server does not know yet."""
+    for record in records(folder):
+        if record.kind == "run" and server_id(folder, record.run_id) is None:
+            artifacts = artifacts_of_local_run(folder, record.run_id).as_uri()
+            yield current_run(folder, new_local_run(record, artifacts))
+
+
+def new_local_run(record: Record, artifact_uri: str) -> "Run":
+    """Return the run of a record of the kind ``run``, as it began."""
+    from mlflow.entities import Run, RunData, RunInfo, RunTag
+
+    data = record.data
+    info = RunInfo(
+        record.run_id,
+        data["experiment_id"] or _NO_EXPERIMENT,
+        data["user_id"],
+        "RUNNING",
+        data["start_time"],
+        None,
+        "active",
+        artifact_uri,
+        data["name"],
+    )
+    return Run(info, RunData(tags=[RunTag(k, v) for k, v in data["tags"].items()]))
 
 
 def current_run(folder: Path, run: "Run") -> "Run":

@@ -1,0 +1,51 @@
+"""A copy of the runs that no server has yet, for ``kedro mlflow ui --offline``."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from kedro.framework.context import KedroContext
+
+from ..config.loading import environment
+from ..config.options import ServerOptions
+from ..errors import TrackingError
+from ..outbox.folder import OUTBOXES, about, folders
+from ..outbox.left import send_copy
+from ..outbox.replay import local_runs
+from ..run.left import delivery_of
+from ..server.connection import Connection
+from ..server.local_store import create_local_store
+
+
+@contextmanager
+def offline_copy(context: KedroContext) -> Iterator[Connection]:
+    """Connect to a temporary store with the runs that an environment's server lacks.
+
+    The outboxes are copied first, so that nothing of them changes.
+
+    Raises:
+        TrackingError: there is no such run.
+    """
+    env, outboxes = environment(context.config_loader), context.project_path / OUTBOXES
+
+    def is_wanted(folder: Path) -> bool:
+        return about(folder).environment == env and any(local_runs(folder))
+
+    if not any(map(is_wanted, folders(outboxes))):
+        raise TrackingError(
+            f"The server of the environment '{env}' has all runs; "
+            "'kedro mlflow ui' without --offline shows them."
+        )
+    with tempfile.TemporaryDirectory(prefix="kedro-mlflow-offline-") as temporary:
+        copies = Path(temporary, "outbox")
+        shutil.copytree(outboxes, copies)
+        options = ServerOptions(mlflow_tracking_uri=str(Path(temporary, "store")))
+        with Connection(options, context) as connection:
+            assert connection.artifact_root  # noqa: S101  # it is a folder
+            create_local_store(connection.uri, connection.artifact_root)
+            for folder in folders(copies):
+                if is_wanted(folder):
+                    send_copy(folder, delivery_of(connection, context, folder))
+            yield connection
