@@ -19,12 +19,14 @@ def write(results: dict[str, Any], options: argparse.Namespace) -> None:
     """Draw the chart, and replace the figures of the page."""
     trials = pd.DataFrame(results["trials"])
     draw(trials, TEMPLATE / "docs/images/reliability.svg")
+    ours = trials[trials["name"] == OURS]
     about, command = results["about"], ".venv/bin/python -m benchmarks.reliability"
     command += f" --trials {options.trials} --seed {options.seed}"
     command += f" --rival {options.rival}" if options.rival else ""
     measured = (
         f"Measured on {about['date']} with CPython {about['python']}, Kedro "
-        f"{about['kedro']}, MLflow {about['mlflow']}, kedro-mlflow 2.0.3."
+        f"{about['kedro']}, MLflow {about['mlflow']}, kedro-mlflow 2.0.3, and this "
+        f"template at {' and '.join(ours['version'].unique())}."
     )
     chart = "![Lost records, and seconds until the exit](images/reliability.svg)"
     body = f"{measured}\n\n```sh\n{command}\n```\n\n{chart}\n\n{_table(trials)}"

@@ -47,12 +47,13 @@ class Server:
         return time.time()
 
     def kill(self) -> float:
-        """Kill it and its worker (kill -9); return the time."""
+        """Kill it and its worker (kill -9); return the time just before."""
+        at = time.time()
         if self._process:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
             self._process = None
-        return time.time()
+        return at
 
     def _answers(self) -> bool:
         try:
