@@ -22,11 +22,11 @@ _INSTALLED = {
     OURS: [],  # what its own pyproject.toml says
     RIVAL: ["kedro", "kedro-datasets", "kedro-mlflow==2.0.3", "mlflow"],
 }
-_METRIC = {
+METRIC = {
     OURS: f"{PACKAGE}.tracking.MlflowMetricDataset",
     RIVAL: "kedro_mlflow.io.metrics.MlflowMetricDataset",
 }
-_ARTIFACT = {
+ARTIFACT = {
     OURS: f"{PACKAGE}.tracking.MlflowArtifactDataset",
     RIVAL: "kedro_mlflow.io.artifacts.MlflowArtifactDataset",
 }
@@ -108,9 +108,9 @@ class Contestant:
         catalog = {}
         for n in range(nodes):
             file = {"type": "json.JSONDataset", "filepath": f"data/{n}.json"}
-            artifact = {"type": _ARTIFACT.get(self.name), "dataset": file}
+            artifact = {"type": ARTIFACT.get(self.name), "dataset": file}
             catalog[f"artifact_{n}"] = file if self.name == BARE else artifact
-            catalog[f"metric_{n}"] = {"type": _METRIC.get(self.name, "MemoryDataset")}
+            catalog[f"metric_{n}"] = {"type": METRIC.get(self.name, "MemoryDataset")}
         _write(base / "catalog.yml", yaml.safe_dump(catalog))
 
     def size(self) -> float:
