@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -99,9 +100,9 @@ def facts(clone: Path, project: Project, template: str, newest: Version) -> Fact
         detail = f".copier-answers.yml states {stated!r}, which is no version."
         return Facts(project, "broken", stated, detail)
     edited = [
-        name
-        for found in drift.tracking_packages(root)
-        for name in drift.edited_files(found)
+        Path(os.path.relpath(folder / name, root)).as_posix()
+        for folder in drift.tracking_packages(root)
+        for name in drift.edited_files(folder)
     ]
     if edited:
         detail = f"The template's own files differ: {', '.join(edited)}."
