@@ -97,7 +97,7 @@ def update(file: Path, version: str, ring: int, dry_run: bool, jobs: int) -> Non
 def promote(file: Path, version: str, dry_run: bool, jobs: int) -> None:
     """Open the next ring for a version, when the last one is merged and green.
 
-    The exit code is 1 while a ring waits.
+    While a ring waits for that, say what it waits for.
     """
     fleet = load(file)
     tag = _tag(fleet, version)
@@ -106,8 +106,7 @@ def promote(file: Path, version: str, dry_run: bool, jobs: int) -> None:
     forge = connect(fleet.forge.model_dump()) if fleet.forge else None
     ring = next_ring(found, target, tag, forge, click.echo)
     if ring is None:
-        left = [f for f in found if (version_of(f.version) or Version("0")) < target]
-        raise SystemExit(1 if left else 0)
+        return
     click.echo(f"Ring {ring} is next.")
     if not dry_run:
         _update(file, fleet, tag, projects(fleet, ring), False, jobs)

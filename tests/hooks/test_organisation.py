@@ -12,7 +12,6 @@ import yaml
 from copier.errors import UnsafeTemplateError
 
 from tests.conftest import TEMPLATE, Render
-from tests.hooks.conftest import PreCommit
 from tests.releases import Project, Template
 
 DOCS = TEMPLATE / "docs" / "organisation"
@@ -68,42 +67,6 @@ def test_an_answer_of_the_organisation_reaches_every_project(tmp_path: Path) -> 
     assert project.load(prod)["server"] == {
         "mlflow_tracking_uri": "https://tracking.example.com"
     }
-
-
-def test_canary_settles_what_is_no_conflict_and_commits(
-    project: Project, pre_commit: PreCommit
-) -> None:
-    project.replace("conf/base/mlflow.yml", "  host: null\n", "  host: example.com\n")
-    project.commit()
-    done = _canary(project, pre_commit)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert project.changed == set()
-    assert project.load(".copier-answers.yml")["_commit"] == "v0.2.0"
-    assert project.load("conf/base/mlflow.yml")["ui"]["host"] == "example.com"
-
-
-def test_canary_stops_at_a_conflict(project: Project, pre_commit: PreCommit) -> None:
-    name = "    name: null\n\n    # Whether nodes"
-    project.replace("conf/base/mlflow.yml", name, name.replace("null", "mine"))
-    project.commit()
-    done = _canary(project, pre_commit)
-    assert done.returncode != 0
-    assert "an update has changed what the project has changed too" in done.stdout
-
-
-def _canary(
-    project: Project, pre_commit: PreCommit
-) -> subprocess.CompletedProcess[str]:
-    """Run the job's update as its runner does."""
-    job = yaml.safe_load((DOCS / "canary.yml").read_text("utf-8"))["jobs"]["canary"]
-    (script,) = [s["run"] for s in job["steps"] if s.get("name") == "Update"]
-    assert job["env"] == {"VERSION": "${{ inputs.version }}"}
-    person = {
-        f"GIT_{who}_{what}": "a@example.com"
-        for who in ("AUTHOR", "COMMITTER")
-        for what in ("NAME", "EMAIL")
-    }
-    return pre_commit.shell(project, script, VERSION="v0.2.0", **person)
 
 
 def test_the_server_tells_which_projects_are_behind(tmp_path: Path) -> None:
