@@ -8,16 +8,20 @@ Writes ``results/fleet.json``:
 - ``lost``: lines that a project had added and that are neither in its branch nor in a file
   that the outcome names.
 - ``seconds``: of ``kedro-mlflow-fleet update`` for each project; ``alone``: of ``copier
-  update`` and nothing else, as many at once; ``ratio``: of the two.
+  update`` and nothing else, as many at once.
+- ``cpu`` and ``cpu_alone``: the same of the processors, which other work on the machine does
+  not change much; ``ratio``: of these two.
 """
 
 import argparse
 import json
 import random
+import resource
 import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -42,13 +46,10 @@ def main() -> None:
         _release(lab)
         addresses = _projects(lab, options.projects)
         lab.write(addresses)
-        alone = _alone(lab, addresses, options.jobs)
-        start = time.perf_counter()
+        alone = _cost(lambda: _alone(lab, addresses, options.jobs))
         words = ["update", VERSIONS[-1], "--ring", "1", "--jobs", str(options.jobs)]
-        done = lab.command(*words)
-        seconds = (time.perf_counter() - start) / options.projects
+        fleet = _cost(lambda: print(lab.command(*words).stdout))
         found = lab.outcomes(VERSIONS[-1])
-        print(done.stdout, done.stderr)
         lost = [line for name in lab.before for line in lab.lost(name, found[name])]
     print(*lost, sep="\n")
     results = Counter(outcome["result"] for outcome in found.values())
@@ -62,9 +63,11 @@ def main() -> None:
         "guarded": sum("the update has taken" in reason for reason in reasons),
         "lost": len(lost),
         "jobs": options.jobs,
-        "seconds": round(seconds, 2),
-        "alone": round(alone, 2),
-        "ratio": round(seconds / alone, 2),
+        "seconds": round(fleet[0] / options.projects, 2),
+        "alone": round(alone[0] / options.projects, 2),
+        "cpu": round(fleet[1] / options.projects, 2),
+        "cpu_alone": round(alone[1] / options.projects, 2),
+        "ratio": round(fleet[1] / alone[1], 2),
     }
     RESULTS.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
     print(json.dumps(figures, indent=2))
@@ -91,8 +94,8 @@ def _projects(lab: Laboratory, count: int) -> list[str]:
     return addresses
 
 
-def _alone(lab: Laboratory, addresses: list[str], jobs: int) -> float:
-    """Return the seconds that copier alone takes for each project, in clones."""
+def _alone(lab: Laboratory, addresses: list[str], jobs: int) -> None:
+    """Update a clone of each project with copier, and do nothing else."""
     clones = []
     for address in addresses:
         clone = lab.folder / "alone" / Path(address).stem
@@ -104,10 +107,17 @@ def _alone(lab: Laboratory, addresses: list[str], jobs: int) -> float:
         command = [sys.executable, "-m", "copier", *words]
         subprocess.run(command, cwd=clone, env=ENV, capture_output=True, check=False)
 
-    start = time.perf_counter()
     with ThreadPoolExecutor(jobs) as pool:
         list(pool.map(update, clones))
-    return (time.perf_counter() - start) / len(clones)
+
+
+def _cost(work: Callable[[], object]) -> tuple[float, float]:
+    """Return the seconds that work takes, and those of the processors."""
+    start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    work()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return time.perf_counter() - start, cpu
 
 
 if __name__ == "__main__":

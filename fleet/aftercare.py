@@ -10,10 +10,12 @@ from io import StringIO
 from pathlib import Path
 
 from tracking.redaction import without_secrets
+from tracking.template.drift import obsolete_files
 
 from hooks.merge_config import main as merge_config
-from hooks.old_render import RenderError
-from hooks.update_guard import findings
+from hooks.obsolete_files import delete_unedited, obsolete_of
+from hooks.old_render import RenderError, rendered
+from hooks.update_guard import answers, taken_lines
 
 from .git import git
 
@@ -39,9 +41,13 @@ def after_update(root: Path, checks: Sequence[str]) -> Iterator[str]:
         about = [s for s in said.getvalue().splitlines() if s.startswith(f"{name}: ")]
         yield from about or [f"{name}: both sides have changed it; see its markers."]
     try:
-        yield from findings(root, "HEAD")
+        with rendered(answers(root, "HEAD")) as old:
+            delete_unedited(root, old)
+            yield from taken_lines(root, old, "HEAD")
     except RenderError as error:
         yield f"Whether a line is lost is unknown, since {error}."
+    for name, instead in obsolete_files(root, obsolete_of(root)).items():
+        yield f"{name}: edited, and the template no longer has it; {instead}."
     if not conflicts:
         yield from filter(None, (_failure(check, root) for check in checks))
 

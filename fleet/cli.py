@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
@@ -174,7 +175,6 @@ def _update(
             trust=fleet.trust,
             checks=fleet.checks,
             forge=fleet.forge.model_dump() if fleet.forge else None,
-            clone=str(state / "clones" / slug(repository)),
             record=str(
                 state / ("dry" if dry_run else tag) / f"{slug(repository)}.json"
             ),
@@ -195,6 +195,7 @@ def _done(jobs: Sequence[Job], at_once: int) -> list[Outcome]:
         def say(repository: str) -> None:
             progress.update(task, description=escape(repository[-40:]))
 
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
         try:
             for outcome in run(jobs, at_once, say):
                 found.append(outcome)

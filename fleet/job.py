@@ -19,9 +19,9 @@ class Job:
         trust: whether migrations may run.
         checks: commands to run in each project afterwards.
         forge: ``forge`` of ``fleet.yml``; None without one.
-        clone: the folder to clone into.
         record: the file for the outcome.
         dry_run: whether to stop with the diff.
+        clone: the folder to clone into, which is there for this job alone.
     """
 
     repository: str
@@ -32,9 +32,9 @@ class Job:
     trust: bool
     checks: list[str]
     forge: dict[str, Any] | None
-    clone: str
     record: str
     dry_run: bool
+    clone: str = ""
 
     @property
     def branch(self) -> str:

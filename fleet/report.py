@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
+from rich.markup import escape
 from rich.table import Table
 
 from .facts import STATES, Facts
@@ -36,7 +37,8 @@ def table(found: Sequence[Facts], newest: str) -> Table:
     for fact in found:
         state = f"[{COLOURS[fact.state]}]{fact.state}[/]"
         ring = str(fact.project.ring)
-        made.add_row(ring, fact.project.name, fact.version, state, fact.detail)
+        words = map(escape, (ring, fact.project.name, fact.version))
+        made.add_row(*words, state, escape(fact.detail))
     return made
 
 
@@ -83,7 +85,8 @@ def outcomes(found: Sequence[Outcome]) -> Table:
     for outcome in found:
         result = f"[{COLOURS[outcome.result]}]{outcome.result}[/]"
         where = outcome.request or outcome.branch
-        made.add_row(outcome.repository, result, where, "\n".join(outcome.reasons))
+        reasons = escape("\n".join(outcome.reasons))
+        made.add_row(escape(outcome.repository), result, escape(where), reasons)
     return made
 
 

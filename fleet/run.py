@@ -9,9 +9,8 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from shutil import rmtree
 from tempfile import TemporaryDirectory
 from threading import Event, Lock
 
@@ -61,11 +60,8 @@ class _Workers:
         if record and record.result in FINISHED and not job.dry_run:
             return record
         with TemporaryDirectory(prefix="fleet-", ignore_cleanup_errors=True) as folder:
-            rmtree(job.clone, ignore_errors=True)  # of an update that was interrupted
-            Path(job.clone).parent.mkdir(parents=True, exist_ok=True)
             Path(job.record).unlink(missing_ok=True)
-            code, said = self._work(job, folder)
-            rmtree(job.clone, ignore_errors=True)
+            code, said = self._work(replace(job, clone=f"{folder}/clone"), folder)
         outcome = read(Path(job.record))
         if outcome is None:
             last = (said.strip().splitlines() or ["it said nothing"])[-1]

@@ -68,24 +68,21 @@ def update_of(root: Path, given: str | None = None) -> tuple[str, str] | None:
     return None
 
 
-def findings(root: Path, before: str, after: str = "") -> Iterator[str]:
+def taken_lines(root: Path, old: Path, before: str, after: str = "") -> Iterator[str]:
     """Yield a sentence for each file of which an update has taken lines.
 
     Args:
         root: the project's root.
+        old: the version before the update, rendered with the project's answers.
         before: the commit before the update.
         after: the commit of the update; empty for what is in the folder now.
-
-    Raises:
-        RenderError: the version before the update cannot be rendered.
     """
-    with rendered(_answers(root, before)) as old:
-        for name, lines in lost_lines(root, old, before, after).items():
-            more = f"\n    and {len(lines) - SHOWN} more" if len(lines) > SHOWN else ""
-            shown = "".join(f"\n    {without_secrets(line)}" for line in lines[:SHOWN])
-            what = "a line" if len(lines) == 1 else f"{len(lines)} lines"
-            path = (root / name).as_posix()
-            yield f"{path}: the update has taken {what} of the project's:{shown}{more}"
+    for name, lines in lost_lines(root, old, before, after).items():
+        more = f"\n    and {len(lines) - SHOWN} more" if len(lines) > SHOWN else ""
+        shown = "".join(f"\n    {without_secrets(line)}" for line in lines[:SHOWN])
+        what = "a line" if len(lines) == 1 else f"{len(lines)} lines"
+        path = (root / name).as_posix()
+        yield f"{path}: the update has taken {what} of the project's:{shown}{more}"
 
 
 def _guarded(root: Path, given: str | None, pending: bool) -> bool:
@@ -93,7 +90,8 @@ def _guarded(root: Path, given: str | None, pending: bool) -> bool:
     if update is None or (pending and update[1]):
         return _is_complete(root) or pending
     try:
-        found = list(findings(root, *update))
+        with rendered(answers(root, update[0])) as old:
+            found = list(taken_lines(root, old, *update))
     except RenderError as error:
         say(f"{(root / ANSWERS).as_posix()}: nothing is guarded, since {error}.")
         return False
@@ -115,11 +113,14 @@ def _is_complete(root: Path) -> bool:
 
 
 def _version(root: Path, commit: str = "") -> str:
-    return str(_answers(root, commit).get("_commit", ""))
+    return str(answers(root, commit).get("_commit", ""))
 
 
-def _answers(root: Path, commit: str = "") -> dict[str, Any]:
-    """Read a project's answers in a commit, or those in the folder."""
+def answers(root: Path, commit: str = "") -> dict[str, Any]:
+    """Return a project's answers in a commit, or those in the folder.
+
+    They are empty where there is none, or none that can be read.
+    """
     try:
         text = (
             git("cat-file", "blob", f"{commit}:./{ANSWERS}", cwd=root)

@@ -62,7 +62,7 @@ def test_every_project_is_current_a_draft_or_named(lab: Laboratory) -> None:
         lab.add("untouched", "v0.1.0"),
         lab.add("typical", "v0.2.0", typical),
         lab.add("contested", "v0.1.0", contested),
-        lab.add("noted", "v0.2.0", lambda p: p.write(README, "Ask Ann first.\n")),
+        lab.add("noted", "v0.2.0", lambda p: p.write(README, "Ask Ann first [/b].\n")),
         lab.add("linked", "v0.2.0", linked),
         lab.add("renamed", "v0.1.0", renamed),
         lab.add(
@@ -96,7 +96,7 @@ def test_every_project_is_current_a_draft_or_named(lab: Laboratory) -> None:
     key = "tracking.experiment.create is '${oc.env:CREATE}' in the project and is False"
     assert said["contested"].startswith(f"{MLFLOW_YML}: {key}")
     assert f"{README}: the update has taken a line" in said["noted"]
-    assert "Ask Ann first." in said["noted"]
+    assert "Ask Ann first [/b]." in said["noted"]
     assert (
         said["linked"].startswith("Data is a link")
         or "data is a link" in said["linked"]
@@ -162,10 +162,16 @@ def test_several_projects_of_one_repository_and_their_checks(lab: Laboratory) ->
 
 
 def test_after_ctrl_c_the_same_command_goes_on(lab: Laboratory) -> None:
-    ring = [lab.add(name, "v0.2.0") for name in ("a", "b", "c")]
+    ring = [
+        lab.add(name, "v0.2.0", lambda p, name=name: p.write("name", name))
+        for name in ("a", "b", "c")
+    ]
     flag = lab.folder / "wait"
     flag.touch()
-    check = f"while test -e {flag} && test $(basename $PWD | cut -c1) != a; do sleep 0.1; done"
+    check = (
+        f"name=$(cat name) && cd {lab.folder} && touch at-$name && "
+        "while test -e wait && test $name != a; do sleep 0.1; done"
+    )
     lab.write(ring, checks=[check])
     words = ["update", "v0.3.0", "--ring", "1", "--jobs", "2"]
     process = subprocess.Popen(
@@ -177,8 +183,7 @@ def test_after_ctrl_c_the_same_command_goes_on(lab: Laboratory) -> None:
         text=True,
     )
     deadline = time.monotonic() + 60
-    clones = lab.folder / ".kedro-mlflow-fleet/clones"
-    while not list(clones.glob("c-*")) and time.monotonic() < deadline:
+    while not (lab.folder / "at-c").exists() and time.monotonic() < deadline:
         time.sleep(0.1)  # so a is done, and two are under way
     process.send_signal(signal.SIGINT)
     said = process.communicate(timeout=30)[1]
@@ -189,6 +194,37 @@ def test_after_ctrl_c_the_same_command_goes_on(lab: Laboratory) -> None:
     flag.unlink()
     done = lab.command(*words)
     assert "3 updated" in done.stdout, done.stdout + done.stderr
+
+
+def test_a_file_that_goes_is_deleted_unless_somebody_has_edited_it(
+    tmp_path: Path,
+) -> None:
+    lab = Laboratory(tmp_path)
+    template = lab.template
+    template.release("v0.1.0")
+    template.remove(f"template/{README}")
+    end = "    {% endif %}\n"
+    template.replace("copier.yml", end, f"    {README}\n{end}")
+    template.replace(
+        "template/src/{{ python_package }}/tracking/template/drift.py",
+        "OBSOLETE: Mapping[str, str] = {}",
+        f'OBSOLETE: Mapping[str, str] = {{"{README}": "the README says it"}}',
+    )
+    template.release("v0.2.0")
+    ring = [
+        lab.add("plain", "v0.1.0"),
+        lab.add("edited", "v0.1.0", lambda p: p.write(README, "Ours.\n")),
+    ]
+    lab.write(ring)
+    lab.command("update", "v0.2.0", "--ring", "1")
+    found = lab.outcomes("v0.2.0")
+    assert (found["plain"]["result"], found["plain"]["reasons"]) == ("updated", [])
+    kept = "git ls-tree --name-only template/v0.2.0 conf/".split()[1:]
+    assert README not in git(Path(ring[0]), *kept)
+    assert README in git(Path(ring[1]), *kept)
+    assert found["edited"]["reasons"] == [
+        f"{README}: edited, and the template no longer has it; the README says it."
+    ]
 
 
 def test_a_branch_of_somebody_is_left_alone(lab: Laboratory) -> None:
