@@ -7,8 +7,8 @@ Writes ``results/fleet.json``:
   ``guarded``: drafts because of a conflict, and because a line would be gone.
 - ``lost``: lines that a project had added and that are neither in its branch nor in a file
   that the outcome names.
-- ``seconds``: of ``kedro-mlflow-fleet update`` for each project; ``alone``: of ``copier
-  update`` and nothing else, as many at once.
+- ``seconds``: of ``kedro-mlflow-fleet update``, all of it, for each project that lacked the
+  version; ``alone``: of ``copier update`` of these and nothing else, as many at once.
 - ``cpu`` and ``cpu_alone``: the same of the processors, which other work on the machine does
   not change much; ``ratio``: of these two.
 """
@@ -46,7 +46,8 @@ def main() -> None:
         _release(lab)
         addresses = _projects(lab, options.projects)
         lab.write(addresses)
-        alone = _cost(lambda: _alone(lab, addresses, options.jobs))
+        behind = [a for n, a in enumerate(addresses, 1) if n % RELEASES]
+        alone = _cost(lambda: _alone(lab, behind, options.jobs))
         words = ["update", VERSIONS[-1], "--ring", "1", "--jobs", str(options.jobs)]
         fleet = _cost(lambda: print(lab.command(*words).stdout))
         found = lab.outcomes(VERSIONS[-1])
@@ -63,10 +64,10 @@ def main() -> None:
         "guarded": sum("the update has taken" in reason for reason in reasons),
         "lost": len(lost),
         "jobs": options.jobs,
-        "seconds": round(fleet[0] / options.projects, 2),
-        "alone": round(alone[0] / options.projects, 2),
-        "cpu": round(fleet[1] / options.projects, 2),
-        "cpu_alone": round(alone[1] / options.projects, 2),
+        "seconds": round(fleet[0] / len(behind), 2),
+        "alone": round(alone[0] / len(behind), 2),
+        "cpu": round(fleet[1] / len(behind), 2),
+        "cpu_alone": round(alone[1] / len(behind), 2),
         "ratio": round(fleet[1] / alone[1], 2),
     }
     RESULTS.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")

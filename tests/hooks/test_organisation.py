@@ -70,15 +70,29 @@ def test_an_answer_of_the_organisation_reaches_every_project(tmp_path: Path) -> 
 
 
 def test_the_server_tells_which_projects_are_behind(tmp_path: Path) -> None:
+    """On more than one page of experiments, with nested runs and a shared experiment."""
     uri = f"sqlite:///{tmp_path.as_posix()}/mlflow.db"
     client = mlflow.MlflowClient(uri)
     tags: dict[str, dict[str, str]] = {
         "behind": {"template.version": "v0.2.0"},
+        "ahead": {"template.version": "v0.4.0rc1"},
         "edited": {"template.version": "v0.3.0", "template.edited": "run.py"},
         "good": {"template.version": "v0.3.0"},
+        "other": {},
     }
+    for number in range(50):
+        client.create_experiment(f"empty-{number}")
+    ids = {name: client.create_experiment(name) for name in tags}
     for name, values in tags.items():
-        client.create_run(client.create_experiment(name), tags=values)
+        client.create_run(ids[name], tags=values, start_time=1)
+    client.create_run(ids["good"], tags={"mlflow.parentRunId": "x"}, start_time=2)
+    shared = client.create_experiment("shared")
+    for time, (project, version) in enumerate(
+        [("a", "v0.1.0"), ("a", "v0.3.0"), ("b", "v0.1.0"), ("a", "v0.3.0")],
+        start=1,
+    ):
+        values = {"template.project": project, "template.version": version}
+        client.create_run(shared, tags=values, start_time=time)
     done = subprocess.run(
         [sys.executable, DOCS / "behind.py", uri, "v0.3.0"],
         capture_output=True,
@@ -86,8 +100,11 @@ def test_the_server_tells_which_projects_are_behind(tmp_path: Path) -> None:
         check=True,
     )
     assert sorted(done.stdout.splitlines()) == [
-        "behind: v0.2.0, edited: nothing",
-        "edited: v0.3.0, edited: run.py",
+        "ahead: v0.4.0rc1, ahead, edited: nothing",
+        "b: v0.1.0, behind, edited: nothing",
+        "behind: v0.2.0, behind, edited: nothing",
+        "edited: v0.3.0, current, edited: run.py",
+        "other: no version, unknown, edited: nothing",
     ]
 
 
