@@ -63,7 +63,15 @@ def _has(fact: Facts, target: Version) -> bool:
 
 
 def _green(forge: Forge | None, fact: Facts) -> bool:
-    return forge is None or forge.green(fact.project.repository)
+    if forge is None:
+        return True
+    try:
+        return forge.green(fact.project.repository)
+    except Exception as error:  # the library's
+        name = fact.project.name
+        raise FleetError(
+            f"{name}: whether its CI is green is unknown: {error}"
+        ) from error
 
 
 def _branch_is_there(fact: Facts, branch: str) -> bool:

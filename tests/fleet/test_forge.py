@@ -171,3 +171,7 @@ def test_an_update_opens_a_request_that_says_what_a_person_decides(
     lab.merge("a", BRANCH)
     red = lab.command("promote", "v0.2.0", **config)
     assert "Ring 1 has v0.2.0, but the CI is not green: mlops/a." in red.stdout
+    del server.answers["GET /api/v4/projects/1/repository/commits/main"]
+    unknown = lab.command("promote", "v0.2.0", **config)
+    assert unknown.returncode == 1
+    assert "Error: mlops/a: whether its CI is green is unknown: 404" in unknown.stderr
