@@ -1,15 +1,53 @@
-"""List the projects whose last run was on an older template than the newest version."""
+"""List the projects whose last run was not on the newest version of the template."""
 
 import sys
+from collections.abc import Iterator
 
 import mlflow
+from mlflow.entities import Experiment, Run
+from packaging.version import InvalidVersion, Version
 
 tracking_uri, newest = sys.argv[1:]
 client = mlflow.MlflowClient(tracking_uri)
-for experiment in client.search_experiments():
-    last = client.search_runs([experiment.experiment_id], max_results=1)
-    for run in last:
-        version = run.data.tags.get("template.version", "unknown")
+
+
+def experiments() -> Iterator[Experiment]:
+    """Yield all of them; a server answers with a page at a time."""
+    token = None
+    while True:
+        page = client.search_experiments(max_results=50, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def last_runs(experiment: Experiment) -> dict[str, Run]:
+    """Return the last run of each project, among the experiment's last 1000 runs.
+
+    Nested runs have no tags of the template. Several projects in one experiment are told
+    apart by the tag ``template.project``, where their runs have it.
+    """
+    found: dict[str, Run] = {}
+    for run in client.search_runs([experiment.experiment_id], max_results=1000):
+        if "mlflow.parentRunId" not in run.data.tags:
+            found.setdefault(
+                run.data.tags.get("template.project", experiment.name), run
+            )
+    return found
+
+
+def state(version: str) -> str:
+    try:
+        found, target = Version(version.split("-", maxsplit=1)[0]), Version(newest)
+    except InvalidVersion:
+        return "unknown"
+    return "behind" if found < target else "ahead" if found > target else "current"
+
+
+for experiment in experiments():
+    for project, run in last_runs(experiment).items():
+        version = run.data.tags.get("template.version", "no version")
         edited = run.data.tags.get("template.edited", "nothing")
-        if version != newest or edited != "nothing":
-            print(f"{experiment.name}: {version}, edited: {edited}")
+        if state(version) != "current" or edited != "nothing":
+            print(f"{project}: {version}, {state(version)}, edited: {edited}")

@@ -19,7 +19,7 @@ MARKED = "<<<<<<< before updating\na: 1\n=======\na: 2\n>>>>>>> after updating\n
 def test_a_new_project_is_clean(project: Project, pre_commit: PreCommit) -> None:
     done = pre_commit(project, "run", "--all-files")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("Passed") == 9
+    assert done.stdout.count("Passed") == 11
     assert project.changed == set()
 
 
@@ -475,7 +475,7 @@ def test_a_good_mlflow_yml_passes(project: Project, pre_commit: PreCommit) -> No
     assert done.returncode == 0, done.stdout
 
 
-def test_what_is_left_over_is_told_and_its_edits_are_kept(
+def test_what_is_left_over_is_deleted_or_its_edits_are_kept(
     tmp_path_factory: pytest.TempPathFactory, pre_commit: PreCommit
 ) -> None:
     folder = tmp_path_factory.mktemp("obsolete")
@@ -485,21 +485,26 @@ def test_what_is_left_over_is_told_and_its_edits_are_kept(
     project.replace("conf/README.md", "# Configuration", "# Our configuration")
     project.commit()
     template.remove("template/conf/README.md")
-    template.replace(
-        "copier.yml", "    {% endif %}\n", "    conf/README.md\n    {% endif %}\n"
-    )
+    template.remove("template/.editorconfig")
+    gone = "    conf/README.md\n    .editorconfig\n"
+    template.replace("copier.yml", "    {% endif %}\n", f"{gone}    {{% endif %}}\n")
     template.replace(
         "template/src/{{ python_package }}/tracking/template/drift.py",
         "OBSOLETE: Mapping[str, str] = {}",
-        'OBSOLETE: Mapping[str, str] = {"conf/README.md": "the README says it"}',
+        'OBSOLETE: Mapping[str, str] = {"conf/README.md": "the README says it", '
+        '".editorconfig": "ruff says it"}',
     )
     template.release("v0.2.0")
     project.update()
+    assert (project.path / ".editorconfig").exists(), "copier leaves both"
     assert project.read("conf/README.md").startswith("# Our configuration")
     git(project.path, "add", "--all")
     done = pre_commit(project, "run", "obsolete-files")
     assert done.returncode == 1
     assert "conf/README.md: the template no longer has it; the README" in done.stdout
+    assert ".editorconfig: deleted; the template no longer has it" in done.stdout
+    assert not (project.path / ".editorconfig").exists()
+    assert project.read("conf/README.md").startswith("# Our configuration")
     project.remove("conf/README.md")
     git(project.path, "add", "--all")
     assert pre_commit(project, "run", "obsolete-files").returncode == 0

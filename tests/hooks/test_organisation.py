@@ -12,7 +12,6 @@ import yaml
 from copier.errors import UnsafeTemplateError
 
 from tests.conftest import TEMPLATE, Render
-from tests.hooks.conftest import PreCommit
 from tests.releases import Project, Template
 
 DOCS = TEMPLATE / "docs" / "organisation"
@@ -70,52 +69,30 @@ def test_an_answer_of_the_organisation_reaches_every_project(tmp_path: Path) -> 
     }
 
 
-def test_canary_settles_what_is_no_conflict_and_commits(
-    project: Project, pre_commit: PreCommit
-) -> None:
-    project.replace("conf/base/mlflow.yml", "  host: null\n", "  host: example.com\n")
-    project.commit()
-    done = _canary(project, pre_commit)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert project.changed == set()
-    assert project.load(".copier-answers.yml")["_commit"] == "v0.2.0"
-    assert project.load("conf/base/mlflow.yml")["ui"]["host"] == "example.com"
-
-
-def test_canary_stops_at_a_conflict(project: Project, pre_commit: PreCommit) -> None:
-    name = "    name: null\n\n    # Whether nodes"
-    project.replace("conf/base/mlflow.yml", name, name.replace("null", "mine"))
-    project.commit()
-    done = _canary(project, pre_commit)
-    assert done.returncode != 0
-    assert "an update has changed what the project has changed too" in done.stdout
-
-
-def _canary(
-    project: Project, pre_commit: PreCommit
-) -> subprocess.CompletedProcess[str]:
-    """Run the job's update as its runner does."""
-    job = yaml.safe_load((DOCS / "canary.yml").read_text("utf-8"))["jobs"]["canary"]
-    (script,) = [s["run"] for s in job["steps"] if s.get("name") == "Update"]
-    assert job["env"] == {"VERSION": "${{ inputs.version }}"}
-    person = {
-        f"GIT_{who}_{what}": "a@example.com"
-        for who in ("AUTHOR", "COMMITTER")
-        for what in ("NAME", "EMAIL")
-    }
-    return pre_commit.shell(project, script, VERSION="v0.2.0", **person)
-
-
 def test_the_server_tells_which_projects_are_behind(tmp_path: Path) -> None:
+    """On more than one page of experiments, with nested runs and a shared experiment."""
     uri = f"sqlite:///{tmp_path.as_posix()}/mlflow.db"
     client = mlflow.MlflowClient(uri)
     tags: dict[str, dict[str, str]] = {
         "behind": {"template.version": "v0.2.0"},
+        "ahead": {"template.version": "v0.4.0rc1"},
         "edited": {"template.version": "v0.3.0", "template.edited": "run.py"},
         "good": {"template.version": "v0.3.0"},
+        "other": {},
     }
+    for number in range(50):
+        client.create_experiment(f"empty-{number}")
+    ids = {name: client.create_experiment(name) for name in tags}
     for name, values in tags.items():
-        client.create_run(client.create_experiment(name), tags=values)
+        client.create_run(ids[name], tags=values, start_time=1)
+    client.create_run(ids["good"], tags={"mlflow.parentRunId": "x"}, start_time=2)
+    shared = client.create_experiment("shared")
+    for time, (project, version) in enumerate(
+        [("a", "v0.1.0"), ("a", "v0.3.0"), ("b", "v0.1.0"), ("a", "v0.3.0")],
+        start=1,
+    ):
+        values = {"template.project": project, "template.version": version}
+        client.create_run(shared, tags=values, start_time=time)
     done = subprocess.run(
         [sys.executable, DOCS / "behind.py", uri, "v0.3.0"],
         capture_output=True,
@@ -123,8 +100,11 @@ def test_the_server_tells_which_projects_are_behind(tmp_path: Path) -> None:
         check=True,
     )
     assert sorted(done.stdout.splitlines()) == [
-        "behind: v0.2.0, edited: nothing",
-        "edited: v0.3.0, edited: run.py",
+        "ahead: v0.4.0rc1, ahead, edited: nothing",
+        "b: v0.1.0, behind, edited: nothing",
+        "behind: v0.2.0, behind, edited: nothing",
+        "edited: v0.3.0, current, edited: run.py",
+        "other: no version, unknown, edited: nothing",
     ]
 
 

@@ -50,6 +50,7 @@ def test_a_project_that_is_up_to_date_and_then_behind(
         "edited": [],
         "obsolete": {},
         "unmerged": [],
+        "hazards": [],
         "mismatch": "",
         "message": "that is the newest version",
     }

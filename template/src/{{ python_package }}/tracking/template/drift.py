@@ -21,9 +21,39 @@ OBSOLETE: Mapping[str, str] = {}
 copier would delete such a file with all edits to it, so ``_exclude`` of ``copier.yml``
 lists it as well, and the project's user is told to remove it."""
 
+UPDATED = (
+    ".copier-answers.yml",
+    ".devcontainer/devcontainer.json",
+    ".editorconfig",
+    ".gitattributes",
+    ".github/workflows/ci.yml",
+    ".gitignore",
+    ".gitlab-ci.yml",
+    ".pre-commit-config.yaml",
+    ".telemetry",
+    ".vscode/extensions.json",
+    "conf/*/mlflow.yml",
+    "conf/README.md",
+    "conf/logging.yml",
+    "conf/mlflow.schema.json",
+    "pyproject.toml",
+    "renovate.json",
+    "src/*/*.py",
+    "src/*/tracking/**",
+)
+"""Files that an update writes, with git's wildcards."""
+
+FOLDERS = (
+    *(".devcontainer", ".github", ".github/workflows", ".vscode"),
+    *("conf", "conf/*", "data", "data/0?_*", "notebooks", "tests", "tests/pipelines"),
+    *("src", "src/*", "src/*/pipelines", "src/*/tracking"),
+)
+"""Folders of the template, with wildcards, that must not lead out of the project."""
+
 SHOWS_MARKERS = "shows-conflict-markers"
 """The attribute in ``.gitattributes`` of a file that documents conflict markers."""
 
+_FLAGS = {True: "skip-worktree", False: "assume-unchanged"}
 _ALIASES = {"gh:": "https://github.com/", "gl:": "https://gitlab.com/"}
 
 
@@ -37,9 +67,10 @@ class Drift:
         edited: the template's files that differ, as paths from the project's root.
         obsolete: files of older versions, and what replaces each.
         unmerged: files with unresolved conflicts of an update.
+        hazards: what git does not keep, or copier cannot reach, each with the way out.
         mismatch: where the answers and the tracking package contradict each other, and
             the way out; empty when they agree.
-        message: what to do about the version.
+        message: what to do first: about those two, or about the version.
     """
 
     version: str
@@ -47,13 +78,15 @@ class Drift:
     edited: list[str]
     obsolete: dict[str, str]
     unmerged: list[str]
+    hazards: list[str]
     mismatch: str
     message: str
 
     @property
     def ok(self) -> bool:
         """Whether nothing hinders an update; an old version does not."""
-        return not (self.edited or self.obsolete or self.unmerged or self.mismatch)
+        found = self.edited or self.obsolete or self.unmerged or self.hazards
+        return not (found or self.mismatch)
 
 
 def drift(root: Path) -> Drift:
@@ -70,23 +103,70 @@ def drift(root: Path) -> Drift:
         unmerged = unmerged_files(root)
     except OSError:
         unmerged = []  # without git there is nothing to merge
-    mismatch = _mismatch(folder, followed)
+    mismatch = contradiction(folder, followed)
+    dangers = hazards(root)
     return Drift(
         version=version,
         newest=newest,
         edited=edited,
         obsolete=obsolete_files(root, OBSOLETE),
         unmerged=unmerged,
+        hazards=dangers,
         mismatch=mismatch,
-        message=mismatch or message,
+        message=mismatch or "; ".join(dangers) or message,
     )
 
 
-def _mismatch(folder: Path, followed: Mapping[str, str]) -> str:
+def hazards(root: Path) -> list[str]:
+    """Return what an update would replace without a trace, and where it would stop.
+
+    copier protects what git keeps, and writes no file outside of the project.
+
+    Returns:
+        Sentences without their full stop, each with the way out.
+    """
+    real = root.resolve()
+    links = sorted({path for pattern in FOLDERS for path in root.glob(pattern)})
+    found = [
+        f"{path.relative_to(root).as_posix()} is a link to a place outside of the "
+        "project, where copier writes no file. Make it a folder with the link inside it, "
+        "under a name of your own; or take the link away in a commit, update, and bring "
+        "it back"
+        for path in links
+        if path.is_symlink() and not path.resolve().is_relative_to(real)
+    ]
+    paths = [f":(glob){pattern}" for pattern in UPDATED]
+    paths += [":(exclude,glob)conf/local/**", ":(exclude,glob)**/__pycache__/**"]
+    ignored = ["--others", "--ignored", "--exclude-standard", "-z", "--", *paths]
+    try:
+        listed = list(_git(root, "ls-files", "-v", "-z", "--", *paths))
+        found += [
+            f"git ignores {name}, so an update would replace it without a trace. Let git "
+            f"keep it: git add --force {name}"
+            for name in _git(root, "ls-files", *ignored)
+        ]
+    except OSError:
+        return found  # outside of git copier updates nothing
+    return found + [
+        f"git overlooks edits to {name}, so an update would replace them without a "
+        f"trace. Run git update-index --no-{_FLAGS[flag == 'S']} {name} and commit them"
+        for flag, name in (entry.split(" ", 1) for entry in listed)
+        if (flag == "S" or flag.islower()) and (root / name).exists()
+    ]
+
+
+def contradiction(folder: Path, followed: Mapping[str, str]) -> str:
     """Compare the tracking package with what the next update takes it for.
 
     copier compares with the version in its answers, below the package in its answers. It
     looks at neither, so an update could be clean and leave the package as it is.
+
+    Args:
+        folder: the tracking package.
+        followed: what ``answers`` has read.
+
+    Returns:
+        What contradicts what, and the way out; empty when all agrees.
     """
     package, named = folder.parent.name, followed.get("python_package", "")
     if named and named != package:

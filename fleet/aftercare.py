@@ -1,0 +1,73 @@
+"""What follows copier's update: the merge by key, the guard, the project's checks."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import redirect_stderr
+from io import StringIO
+from pathlib import Path
+
+from tracking.redaction import without_secrets
+from tracking.template.drift import obsolete_files
+
+from hooks.merge_config import main as merge_config
+from hooks.obsolete_files import delete_unedited, obsolete_of
+from hooks.old_render import RenderError, rendered
+from hooks.update_guard import answers, taken_lines
+
+from .git import git
+
+SHOWN = 20
+"""Lines of a failed check that are kept."""
+
+_OURS = ("VIRTUAL_ENV", "PYTHONPATH", "COPIER_CACHE_DIR")  # not for a check
+
+
+def after_update(root: Path, checks: Sequence[str]) -> Iterator[str]:
+    """Merge by key, and yield a sentence for all that a person must look at.
+
+    Args:
+        root: the project, from the working directory, which is that of its repository.
+        checks: commands that must succeed in it; not run while a conflict is left.
+    """
+    said = StringIO()
+    with redirect_stderr(said):
+        merge_config([])
+    unmerged = git("ls-files", "--unmerged", "-z").split("\0")
+    conflicts = sorted({line.split("\t", 1)[1] for line in unmerged if line})
+    for name in conflicts:
+        about = [s for s in said.getvalue().splitlines() if s.startswith(f"{name}: ")]
+        yield from about or [f"{name}: both sides have changed it; see its markers."]
+    try:
+        with rendered(answers(root, "HEAD")) as old:
+            delete_unedited(root, old)
+            yield from taken_lines(root, old, "HEAD")
+    except RenderError as error:
+        yield f"Whether a line is lost is unknown, since {error}."
+    for name, instead in obsolete_files(root, obsolete_of(root)).items():
+        yield f"{name}: edited, and the template no longer has it; {instead}."
+    if not conflicts:
+        yield from filter(None, (_failure(check, root) for check in checks))
+
+
+def _failure(check: str, root: Path) -> str:
+    env = {name: value for name, value in os.environ.items() if name not in _OURS}
+    done = subprocess.run(  # noqa: S602 - fleet.yml has it as typed in a terminal
+        check,
+        shell=True,
+        cwd=root,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    if done.returncode == 0:
+        return ""
+    lines = without_secrets(done.stdout).strip().splitlines()[-SHOWN:]
+    said = "".join(f"\n    {line}" for line in lines if line.strip())
+    return f"'{check}' has failed with exit code {done.returncode}:{said}"

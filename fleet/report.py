@@ -1,0 +1,95 @@
+"""Where the fleet stands: a table, JSON, or a page for a browser."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from rich.markup import escape
+from rich.table import Table
+
+from .facts import STATES, Facts
+from .outcome import OUTCOMES, Outcome
+
+COLOURS = {
+    "current": "green",
+    "behind": "yellow",
+    "ahead": "cyan",
+    "stale": "magenta",
+    "edited": "blue",
+    "untrusted": "red",
+    "broken": "red",
+    "updated": "green",
+    "draft": "yellow",
+    "named": "red",
+}
+
+
+def table(found: Sequence[Facts], newest: str) -> Table:
+    """Return the facts for a terminal."""
+    made = Table(
+        "ring", "project", "version", "state", "what to do", title=_title(found)
+    )
+    made.caption = f"The newest version is {newest}."
+    for fact in found:
+        state = f"[{COLOURS[fact.state]}]{fact.state}[/]"
+        ring = str(fact.project.ring)
+        words = map(escape, (ring, fact.project.name, fact.version))
+        made.add_row(*words, state, escape(fact.detail))
+    return made
+
+
+def as_json(found: Sequence[Facts], newest: str) -> str:
+    """Return the facts for a program."""
+    projects = [
+        {
+            "repository": fact.project.repository,
+            "folder": fact.project.folder,
+            "ring": fact.project.ring,
+            "version": fact.version,
+            "state": fact.state,
+            "detail": fact.detail,
+        }
+        for fact in found
+    ]
+    return json.dumps({"newest": newest, "projects": projects}, indent=2)
+
+
+def as_html(found: Sequence[Facts], newest: str) -> str:
+    """Return one page with a chart, which needs no other file."""
+    from jinja2 import Template
+
+    page = Path(__file__).with_name("status.html.jinja").read_text("utf-8")
+    counts = Counter(fact.state for fact in found)
+    template = Template(page, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    return str(
+        template.render(
+            title=_title(found),
+            newest=newest,
+            counts={state: counts[state] for state in STATES if counts[state]},
+            versions=Counter(fact.version or "none" for fact in found),
+            facts=found,
+            date=f"{datetime.now():%Y-%m-%d %H:%M}",
+        )
+    )
+
+
+def outcomes(found: Sequence[Outcome]) -> Table:
+    """Return what has come of an update, for a terminal."""
+    counts = Counter(outcome.result for outcome in found)
+    title = ", ".join(f"{counts[name]} {name}" for name in OUTCOMES if counts[name])
+    made = Table("repository", "result", "branch or request", "reasons", title=title)
+    for outcome in found:
+        result = f"[{COLOURS[outcome.result]}]{outcome.result}[/]"
+        where = outcome.request or outcome.branch
+        reasons = escape("\n".join(outcome.reasons))
+        made.add_row(escape(outcome.repository), result, escape(where), reasons)
+    return made
+
+
+def _title(found: Sequence[Facts]) -> str:
+    current = sum(fact.state == "current" for fact in found)
+    return f"{current} of {len(found)} projects are current"
