@@ -139,8 +139,10 @@ def _git(project_path: Path) -> dict[str, str]:
 
 
 def _template(project_path: Path) -> dict[str, str]:
-    """Return the template's version, and which of its files the project has edited."""
-    tags = {"template.version": answers(project_path).get("_commit", "")}
+    """Return the project's name, the template's version, and its files that are edited."""
+    answered = answers(project_path)
+    tags = {"template.version": answered.get("_commit", "")}
+    tags["template.project"] = answered.get("project_slug", "")
     tags["template.edited"] = ", ".join(edited_files(Path(__file__).parents[1]))
     return {name: value[:_LONGEST] for name, value in tags.items() if value}
 
