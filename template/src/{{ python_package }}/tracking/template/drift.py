@@ -305,7 +305,9 @@ def answers(root: Path) -> dict[str, str]:
     if not file.is_file():
         return {}
     found = re.findall(
-        r"^(_commit|_src_path|python_package): *(.+?) *$", file.read_text("utf-8"), re.M
+        r"^(_commit|_src_path|project_slug|python_package): *(.+?) *$",
+        file.read_text("utf-8"),
+        re.M,
     )
     return {name: value.strip("'\"") for name, value in found}
 
