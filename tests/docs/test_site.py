@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 import tracking
 from tracking.commands.cli import mlflow_commands
@@ -46,10 +47,10 @@ def test_reference_has_every_command_and_option(site: Path) -> None:
     for name, command in mlflow_commands.commands.items():
         assert f'id="kedro-mlflow-{name}"' in text
         for option in command.params:
-            assert (
-                f'id="cmdoption-kedro-mlflow-{name}-{option.opts[-1].strip("-")}"'
-                in text
-            )
+            is_argument = isinstance(option, click.Argument)
+            kind = "cmdarg" if is_argument else "cmdoption"
+            word = option.human_readable_name if is_argument else option.opts[-1]
+            assert f'id="{kind}-kedro-mlflow-{name}-{word.strip("-")}"' in text
 
 
 def test_pages_load_nothing_from_elsewhere(site: Path) -> None:

@@ -105,11 +105,11 @@ class Lane:
         if ahead == self._sent:
             return True
         refused = self._send(records) if records else []
-        self.refused += refused
-        self._sent = ahead
         with suppress(OSError):  # a full disk: what is sent again does no harm
             write_json(_file(self._folder, self._name), ahead)
             self._on_sent(records)
+        self.refused += refused
+        self._sent = ahead
         return False
 
 

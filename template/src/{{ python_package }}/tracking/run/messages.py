@@ -55,10 +55,12 @@ def say_offline(run: "RunInfo", away: Exception) -> None:
 
 def say_away(address: str, error: Exception) -> None:
     """Warn that a server has gone away, while the run goes on."""
+    text = str(error)
+    of_server = problem(text) if "API request to" in text else f"is not reached: {text}"
     _logger.warning(
         "The MLflow server at %s %s. The run goes on, and what it logs waits.",
         address,
-        problem(str(error)),
+        without_secrets(of_server).rstrip("."),
         extra=_PLAIN,
     )
 

@@ -66,6 +66,7 @@ class Availability:
 
         Raises:
             ServerAway: instead of MLflow's own error.
+            TrackingError: the server refuses the login.
         """
         from mlflow.exceptions import MlflowException
 
@@ -77,7 +78,7 @@ class Availability:
         except MlflowException as error:
             if "API request to" not in error.message:
                 raise
-            raise ServerAway(self._sentence(error.message)) from None
+            raise self._error(error.message) from None
 
     @contextmanager
     def _slowness_noticed(self) -> Iterator[None]:
@@ -105,7 +106,12 @@ class Availability:
             with self._slowness_noticed():
                 socket.create_connection(address, timeout=seconds).close()
         except OSError as error:
-            raise ServerAway(self._sentence(str(error))) from None
+            raise self._error(str(error)) from None
+
+    def _error(self, text: str) -> TrackingError:
+        """Return the error to raise: a refused login is the user's to mend."""
+        is_login = problem(text) == "refuses the login"
+        return (TrackingError if is_login else ServerAway)(self._sentence(text))
 
     def _sentence(self, error: str) -> str:
         found, provider = problem(error), self.has_header_provider
