@@ -47,10 +47,10 @@ def test_reference_has_every_command_and_option(site: Path) -> None:
     for name, command in mlflow_commands.commands.items():
         assert f'id="kedro-mlflow-{name}"' in text
         for option in command.params:
-            is_argument = isinstance(option, click.Argument)
-            kind = "cmdarg" if is_argument else "cmdoption"
-            word = option.human_readable_name if is_argument else option.opts[-1]
-            assert f'id="{kind}-kedro-mlflow-{name}-{word.strip("-")}"' in text
+            word = option.opts[-1].strip("-")
+            if isinstance(option, click.Argument):
+                word = f"arg-{option.human_readable_name}"
+            assert f'id="cmdoption-kedro-mlflow-{name}-{word}"' in text
 
 
 def test_pages_load_nothing_from_elsewhere(site: Path) -> None:
