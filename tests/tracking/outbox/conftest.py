@@ -1,5 +1,6 @@
 """A server that can go away, in front of a real one."""
 
+import importlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import mlflow
 import pytest
+from click.testing import CliRunner
 from kedro.framework.startup import bootstrap_project
 from mlflow.entities import Run
 
@@ -47,9 +49,13 @@ class Switch:
 
 
 @pytest.fixture
-def switch(project: Project, server: str) -> Iterator[Switch]:
+def switch(
+    project: Project, server: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Switch]:
     """The switch of the project's server, whose catalog has metrics and artifacts."""
     bootstrap_project(project.path)  # takes away caplog's handler, the first time
+    lifecycle = importlib.import_module("tracked.tracking.run.lifecycle")
+    monkeypatch.setattr(lifecycle, "_LAST_WAIT", 2.0)  # as short as a test likes it
     found = Switch()
     with recorder(server, spoil=found.spoil) as found.proxy:
         project.mlflow_yml(
@@ -80,9 +86,22 @@ def outboxes(project: Project) -> list[Path]:
 
 
 def sync(project: Project, *words: str) -> list[dict[str, Any]]:
-    """Call ``kedro mlflow sync`` as a program would."""
-    done = kedro(project.path, "sync", "--format", "json", *words)
-    assert done.stdout, done.stderr
-    found: list[dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])
-    assert done.returncode == any(each["state"] == "waits" for each in found)
+    """Call ``kedro mlflow sync`` in this process, which saves its start."""
+    metadata = bootstrap_project(project.path)
+    commands = importlib.import_module("tracked.tracking.commands.cli").mlflow_commands
+    arguments = ["sync", "--format", "json", *words]
+    done = CliRunner().invoke(commands, arguments, obj=metadata)
+    return _found(done.stdout, done.exit_code, done.output)
+
+
+def sync_in_a_process(project: Project) -> list[dict[str, Any]]:
+    """Call ``kedro mlflow sync`` as a user would."""
+    done = kedro(project.path, "sync", "--format", "json")
+    return _found(done.stdout, done.returncode, done.stderr)
+
+
+def _found(stdout: str, code: int, output: str) -> list[dict[str, Any]]:
+    assert stdout, output
+    found: list[dict[str, Any]] = json.loads(stdout.splitlines()[-1])
+    assert code == any(each["state"] == "waits" for each in found)
     return found

@@ -1,5 +1,6 @@
 """A server that refuses a record gets all others; one that answers badly is waited for."""
 
+import importlib
 import json
 from collections.abc import Callable
 
@@ -183,11 +184,14 @@ def test_run_that_is_gone_refuses_all_at_once(
 def test_server_behind_a_login_page_is_told_as_such(
     server: str,
     http_project: Callable[[str], Project],
+    monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     def page(path: str, body: bytes, real: Callable[[], Answer]) -> Answer:
         return (200, PAGE) if path == BATCH and b"m_" in body else real()
 
+    lifecycle = importlib.import_module("tracked.tracking.run.lifecycle")
+    monkeypatch.setattr(lifecycle, "_LAST_WAIT", 1.0)
     pipeline = Pipeline([node(nodes.one, "params:a", "m_0", name="one")])
     with recorder(server, spoil=page) as proxy:
         http_project(proxy.uri).run(pipeline)

@@ -18,7 +18,14 @@ from tests.loopback import free_port, wait_until
 from tests.recorder import Answer, recorder
 from tests.tracking import nodes
 from tests.tracking.conftest import Project, kedro
-from tests.tracking.outbox.conftest import METRIC, Switch, outboxes, runs, sync
+from tests.tracking.outbox.conftest import (
+    METRIC,
+    Switch,
+    outboxes,
+    runs,
+    sync,
+    sync_in_a_process,
+)
 
 
 def nested(value: float) -> float:
@@ -75,7 +82,7 @@ def test_two_at_once_send_everything_once(
         project.run(ONE)
     offline.is_away = False
     with ThreadPoolExecutor(2) as pool:
-        found = list(pool.map(lambda _: sync(project), range(2)))
+        found = list(pool.map(lambda _: sync_in_a_process(project), range(2)))
     assert len(runs(project, server)) == 3
     assert not outboxes(project)
     assert sum(each["state"] == "sent" for part in found for each in part) == 3
