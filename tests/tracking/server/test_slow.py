@@ -37,4 +37,4 @@ def test_slow_first_answer_is_waited_for_and_the_user_knows(
                 time.sleep(0.1)
             assert time.monotonic() - started < 10
             run.result()
-    assert caplog.text.count("is slow; waiting for up to a minute") == 1
+    assert caplog.text.count("is slow; still waiting for it") == 1

@@ -8,13 +8,16 @@ from kedro.framework.context import KedroContext
 from kedro.framework.project import pipelines
 
 from ..config.loading import key_location, mlflow_config, mlflow_files
+from ..config.options import ServerOptions
 from ..errors import TrackingError, did_you_mean
 from ..outbox.folder import OUTBOXES
 from ..outbox.left import left_outboxes, send
 from ..run.experiment import experiment_name
 from ..run.left import belongs_to, delivery_of
+from ..server.availability import ServerAway
 from ..server.connection import Connection
 from ..server.local_store import is_missing, is_older, refuse_unwritable
+from ..server.offline import offline_mode
 from ..template.secret_scan import committed_secrets
 from .context import load_context
 
@@ -55,7 +58,15 @@ def check(project_path: Path, env: str) -> Finding:
         _refuse_secrets(context)
         with Connection(config.server, context) as connection:
             uri, workspace = connection.safe_uri, connection.workspace or ""
-            answer = _answer(connection) + _left(context, connection)
+            left = _left(context, connection)
+            if offline_mode(config.server) == "always":
+                answer = "runs are recorded on this machine, since offline is 'always'"
+                return Finding(env, True, uri, workspace, experiment, answer + left)
+            try:
+                answer = _answer(connection) + left
+            except ServerAway as away:
+                answer = f"{away.message}{_until_then(config.server)}{left}"
+                return Finding(env, False, uri, workspace, experiment, answer)
             return Finding(env, True, uri, workspace, experiment, answer)
     except TrackingError as error:
         return Finding(env, False, uri, workspace, experiment, error.message)
@@ -82,6 +93,12 @@ def _refuse_secrets(context: KedroContext) -> None:
             raise TrackingError(f"{name}: {sentence}")
 
 
+def _until_then(options: ServerOptions) -> str:
+    if offline_mode(options) == "never":
+        return ""
+    return " Until it answers, runs are recorded on this machine."
+
+
 def _left(context: KedroContext, connection: Connection) -> str:
     """Settle runs whose processes have died, and say what waits for the server."""
     words = []
@@ -90,8 +107,11 @@ def _left(context: KedroContext, connection: Connection) -> str:
             name = left.about.name or left.run_id
             if left.was_killed:
                 delivery = delivery_of(connection, context, left.folder)
-                send(left, delivery, lambda _: False)
-                words.append(f"run '{name}' had ended without a status, and is KILLED")
+                _, why = send(left, delivery, lambda _: False)
+                waits = ", which waits for the server" if why else ""
+                words.append(
+                    f"run '{name}' had ended without a status, and is KILLED{waits}"
+                )
             else:
                 words.append(
                     f"{left.waiting} of run '{name}': 'kedro mlflow sync' sends them"

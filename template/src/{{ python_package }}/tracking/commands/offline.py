@@ -35,8 +35,9 @@ def offline_copy(context: KedroContext) -> Iterator[Connection]:
 
     if not any(map(is_wanted, folders(outboxes))):
         raise TrackingError(
-            f"The server of the environment '{env}' has all runs; "
-            "'kedro mlflow ui' without --offline shows them."
+            f"The server of the environment '{env}' knows all runs, and 'kedro mlflow ui' "
+            "shows them when it answers. What waits for it, 'kedro mlflow sync --dry-run' "
+            "lists."
         )
     with tempfile.TemporaryDirectory(prefix="kedro-mlflow-offline-") as temporary:
         copies = Path(temporary, "outbox")

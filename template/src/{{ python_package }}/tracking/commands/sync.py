@@ -156,8 +156,8 @@ def _not_ours(folder: Path) -> Synced:
 
 def _moved(left: Left, connection: Connection) -> str:
     return (
-        f"it is for {left.about.tracking_uri}, and mlflow.yml names "
-        f"{connection.safe_uri} now"
+        f"the run is at {left.about.tracking_uri}, and mlflow.yml names "
+        f"{connection.safe_uri} now; name that server again to send the rest"
     )
 
 

@@ -11,6 +11,7 @@ from rich.progress import Progress, TaskID
 from rich.table import Table
 from rich.text import Text
 
+from ..outbox.folder import is_local
 from ..outbox.left import Left
 from ..server.uris import display_uri
 from ..terminal.humanize import ago, duration, size
@@ -113,7 +114,7 @@ def _runs(runs: Sequence[LatestRun], metrics: Sequence[str]) -> Table:
     now = datetime.now(timezone.utc)
     for run in runs:
         table.add_row(
-            Text(run.status, _COLOURS.get(run.status, "")),
+            Text(_status(run), _COLOURS.get(run.status, "")),
             ago(run.started, now),
             duration(run.seconds) if run.seconds is not None else "",
             Text(run.name),
@@ -121,6 +122,10 @@ def _runs(runs: Sequence[LatestRun], metrics: Sequence[str]) -> Table:
             *(_number(run.metrics.get(metric)) for metric in metrics),
         )
     return table
+
+
+def _status(run: LatestRun) -> str:
+    return f"{run.status} (waits here)" if is_local(run.run_id) else run.status
 
 
 def _table(*columns: str) -> Table:

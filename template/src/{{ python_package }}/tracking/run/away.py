@@ -20,7 +20,7 @@ class Away:
         self._address = address
         self._lock = threading.Lock()
         self._stack = ExitStack()
-        self._is_open = True
+        self._is_open, self._is_known = True, False
 
     def __enter__(self) -> "Away":
         return self
@@ -32,17 +32,20 @@ class Away:
     def begin(self) -> None:
         """Let requests fail at once from now on."""
         with self._lock:
+            self._is_known = True
             if self._is_open:
                 self._stack.enter_context(fail_fast())
 
     def end(self) -> None:
         """Let requests wait as usual."""
         with self._lock:
+            self._is_known = False
             self._stack.close()
 
     def on_away(self, error: Exception) -> None:
         """React to a server that goes away."""
-        say_away(self._address, error)
+        if not self._is_known:  # otherwise the start of the run has said so
+            say_away(self._address, error)
         self.begin()
 
     def on_back(self) -> None:

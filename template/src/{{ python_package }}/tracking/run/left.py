@@ -11,7 +11,7 @@ from kedro.framework.context import KedroContext
 
 from ..config.loading import environment
 from ..outbox.delivery import Delivery
-from ..outbox.folder import OUTBOXES
+from ..outbox.folder import OUTBOXES, is_local
 from ..outbox.left import Left, left_outboxes, send
 from ..outbox.waiting import not_logged
 from ..redaction import without_secrets
@@ -51,11 +51,15 @@ def delivery_of(
 
 
 def belongs_to(left: Left, connection: Connection, context: KedroContext) -> bool:
-    """Whether an outbox waits for the server of a context's environment."""
-    return (left.about.environment, left.about.tracking_uri) == (
-        environment(context.config_loader),
-        connection.safe_uri,
-    )
+    """Whether an outbox can go to the server of a context's environment.
+
+    A run that no server knows yet goes to the server that ``mlflow.yml`` names now: its
+    address may have been a mistake.
+    """
+    is_unknown = is_local(left.run_id)
+    is_same_server = left.about.tracking_uri == connection.safe_uri
+    is_same_env = left.about.environment == environment(context.config_loader)
+    return is_same_env and (is_same_server or is_unknown)
 
 
 def _send_all(
@@ -77,11 +81,11 @@ def _send_all(
 
 def _say(left: Left, refused: str, why: str) -> None:
     name = left.about.name or left.run_id
+    now = f"{left.waiting} still" if why else "the server has what waited"
     if left.was_killed:
         text = "MLflow run '%s' had ended without a status, and is KILLED; %s"
-        _logger.warning(text, name, left.waiting, extra=_PLAIN)
+        _logger.warning(text, name, now, extra=_PLAIN)
     elif not why:
-        text = "MLflow run '%s' of before: the server has what waited"
-        _logger.info(text, name, extra=_PLAIN)
+        _logger.info("MLflow run '%s' of before: %s", name, now, extra=_PLAIN)
     if refused:
         _logger.warning("MLflow run '%s': %s", name, refused, extra=_PLAIN)

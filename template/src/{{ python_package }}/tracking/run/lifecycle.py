@@ -138,7 +138,7 @@ class TrackedRun:
         run, away = open_or_record(
             self._mode, new, outbox, connection, context, self._params
         )
-        self._started = time.monotonic()
+        self._started = time.time()
         resources.push(self._report)
         connection.override({"MLFLOW_EXPERIMENT_ID": run.info.experiment_id})
         if away:
@@ -309,6 +309,7 @@ class TrackedRun:
             TrackingError: the server has refused records.
         """
         outbox, run = self.handle.outbox, self.handle.run.info
+        ended = time.time()
         wait = _LAST_WAIT if status == "FINISHED" else BRIEFLY
         end, is_patient = time.monotonic() + wait, not outbox.is_local
         outbox.flush(wait, is_patient)
@@ -316,11 +317,11 @@ class TrackedRun:
         if refused:
             status = status.replace("FINISHED", "FAILED")
         if not self.handle.is_joined:
-            outbox.write([info_record(run.run_id, status, int(time.time() * 1000))])
+            outbox.write([info_record(run.run_id, status, int(ended * 1000))])
         is_sent = outbox.flush(max(0.0, end - time.monotonic()), is_patient)
         refused += outbox.take_refused()
         if connection := self._connection:
-            seconds = time.monotonic() - self._started
+            seconds = ended - self._started
             known = run if is_sent else None
             if outbox.is_local and is_sent:
                 known = self.handle.client().get_run(outbox.server_id).info

@@ -58,9 +58,11 @@ def say_away(address: str, error: Exception) -> None:
     text = str(error)
     of_server = problem(text) if "API request to" in text else f"is not reached: {text}"
     _logger.warning(
-        "The MLflow server at %s %s. The run goes on, and what it logs waits.",
+        "The MLflow server at %s %s The run goes on, and what it logs waits.",
         address,
-        without_secrets(of_server).rstrip("."),
+        without_secrets(
+            of_server.rstrip(".") + ("" if of_server.endswith("?") else ".")
+        ),
         extra=_PLAIN,
     )
 
@@ -76,7 +78,7 @@ def say_waiting(folder: Path, left: Waiting) -> None:
         "%s in %s for the server. 'kedro mlflow sync' sends them, or the next run "
         "that reaches it.",
         left,
-        folder,
+        "/".join(folder.parts[-3:]),  # within the project; a whole path would wrap
         extra=_PLAIN,
     )
 

@@ -82,7 +82,7 @@ class Availability:
 
     @contextmanager
     def _slowness_noticed(self) -> Iterator[None]:
-        words = "The MLflow server at %s is slow; waiting for up to a minute"
+        words = "The MLflow server at %s is slow; still waiting for it"
         timer = threading.Timer(_SLOW_AFTER, _logger.warning, (words, self._safe_uri))
         timer.daemon = True
         timer.start()
@@ -115,9 +115,7 @@ class Availability:
 
     def _sentence(self, error: str) -> str:
         found, provider = problem(error), self.has_header_provider
-        remedy = (
-            "Start it, correct the address, or run with KEDRO_MLFLOW_DISABLED=true."
-        )
+        remedy = "Start it, or correct the address."
         if found == "refuses the login":
             found += "" if provider else _kind_of_login()
             settings = "server.request_header_provider and " if provider else ""
