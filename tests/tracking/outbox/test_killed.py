@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +49,9 @@ def start(project: Project, *words: str) -> subprocess.Popen[bytes]:
     project.write("src/tracked/pipeline_registry.py", REGISTRY)
     env = {**os.environ, "PYTHONPATH": str(TEMPLATE)}
     command = [Path(sys.executable).with_name("kedro"), "run", *words]
-    process = subprocess.Popen(command, cwd=project.path, env=env)
+    process = subprocess.Popen(
+        command, cwd=project.path, env=env, start_new_session=True
+    )
     wait_until(lambda: bool(list(project.path.glob("waiting-*"))), 60)
     return process
 
@@ -138,10 +139,10 @@ def test_workers_of_a_killed_run_end(
     wait_until(lambda: len(list(project.path.glob("waiting-*"))) == 2, 60)
     workers = [int(f.name.split("-")[1]) for f in project.path.glob("waiting-*")]
     kill(process)
-    end = time.monotonic() + 20
-    while any(map(is_alive, workers)) and time.monotonic() < end:
-        time.sleep(0.1)
-    assert not any(map(is_alive, workers))
+    try:
+        wait_until(lambda: not any(map(is_alive, workers)), 20)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)  # Kedro's own manager would stay
     sync(project)
     (run,) = runs(project, server)
     assert run.info.status == "KILLED"

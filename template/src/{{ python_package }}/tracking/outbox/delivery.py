@@ -177,13 +177,13 @@ class Delivery:
             entities.append(RunTag(OPENING, record.run_id))
             arguments = data["user_id"], data["start_time"], entities, data["name"]
             run = self.call("create_run", experiment_id, *arguments)
-        set_server_id(self.folder, record.run_id, run.info.run_id)
+        set_server_id(self.folder.parent, record.run_id, run.info.run_id)
 
     def _log_unanswered(self, record: Record) -> None:
         """End a run that the server may have created without answering."""
         run = self.find_run(self._experiment(record), record.run_id)
         if run:
-            set_server_id(self.folder, record.run_id, run.info.run_id)
+            set_server_id(self.folder.parent, record.run_id, run.info.run_id)
             data = {"status": "KILLED", "end_time": record.data["end_time"]}
             self._log_info(Record(record.run_id, "info", {**data, "name": None}))
 

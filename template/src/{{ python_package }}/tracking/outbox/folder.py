@@ -20,7 +20,7 @@ OPENING = "kedro.opening"
 """Tag with the local id of a run or model, to find it if its creation had no answer."""
 
 _ABOUT = "run.json"
-_IDS = "ids"  # of all outboxes
+_IDS = "ids"
 _FILES = "files"
 _LOCAL = "local-"
 
@@ -181,15 +181,15 @@ def is_local(run_or_model_id: str) -> bool:
 def server_id(folder: Path, run_or_model_id: str) -> str | None:
     """Return the server's id of a run or model; None if it has none yet.
 
-    The ids stay when an outbox is deleted, so that a ``run_id`` of the catalog goes on
-    working.
+    Local ids that somebody has seen stay when an outbox is deleted, so that a ``run_id``
+    of the catalog goes on working.
     """
     if not is_local(run_or_model_id):
         return run_or_model_id
-    try:
-        return (folder.parent / _IDS / run_or_model_id).read_text("utf-8")
-    except FileNotFoundError:
-        return None
+    for place in (folder, folder.parent):
+        with suppress(FileNotFoundError):
+            return (place / _IDS / run_or_model_id).read_text("utf-8")
+    return None
 
 
 def known_id(run_or_model_id: str, outboxes: Path | None = None) -> str:
@@ -206,12 +206,19 @@ def known_id(run_or_model_id: str, outboxes: Path | None = None) -> str:
     return server_id(outbox, run_or_model_id) or run_or_model_id
 
 
-def set_server_id(folder: Path, local: str, of_server: str) -> None:
-    """Record the server's id of a run or model."""
-    (folder.parent / _IDS).mkdir(exist_ok=True)
-    draft = folder / f".{local}"
+def set_server_id(place: Path, local: str, of_server: str) -> None:
+    """Record the server's id of a run or model.
+
+    Args:
+        place: the outbox, for an id that nobody has seen; else the folder of all
+            outboxes.
+        local: the local id.
+        of_server: the server's id.
+    """
+    (place / _IDS).mkdir(exist_ok=True)
+    draft = place / _IDS / f".{local}.{os.getpid()}"
     draft.write_text(of_server, "utf-8")
-    draft.replace(folder.parent / _IDS / local)
+    draft.replace(place / _IDS / local)
 
 
 def read_json(file: Path) -> dict[str, Any]:

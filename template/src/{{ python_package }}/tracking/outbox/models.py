@@ -109,7 +109,7 @@ def deliver_model(delivery: "Delivery", record: Record) -> None:
             data["model_type"],
         )
         found = [created]
-    set_server_id(delivery.folder, local, found[0].model_id)
+    set_server_id(delivery.folder.parent, local, found[0].model_id)
 
 
 def deliver_model_tags(delivery: "Delivery", record: Record) -> None:
