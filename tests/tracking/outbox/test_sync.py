@@ -1,5 +1,6 @@
 """``kedro mlflow sync`` sends everything once, whatever happens meanwhile."""
 
+import importlib
 import json
 import shutil
 import stat
@@ -11,10 +12,8 @@ from pathlib import Path
 
 import mlflow
 import pytest
-import requests
 from kedro.pipeline import Pipeline, node
 
-from tests.loopback import free_port, wait_until
 from tests.recorder import Answer, recorder
 from tests.tracking import nodes
 from tests.tracking.conftest import Project, kedro
@@ -245,27 +244,39 @@ def test_ui_shows_a_copy_of_what_waits(
     project: Project, server: str, offline: Switch
 ) -> None:
     project.run(ONE)
-    port = free_port()
-    words = ["mlflow", "ui", "--offline", "--port", str(port)]
-    process = subprocess.Popen(
-        [Path(sys.executable).with_name("kedro"), *words], cwd=project.path
-    )
-    try:
-        address = f"http://localhost:{port}"
-        wait_until(lambda: is_there(address))
-        (run,) = runs(project, address)
-        assert run.data.metrics == {"m_one": 1.0}
-        assert run.data.tags["kedro.opening"].startswith("local-")
-    finally:
-        process.terminate()
-        process.wait(60)
+    offline_copy = importlib.import_module("tracked.tracking.commands.offline")
+    with project.session(ONE) as session:
+        context = session.load_context()
+        with offline_copy.offline_copy(context) as connection:
+            (run,) = project.runs(connection.uri)
+    assert run.data.metrics == {"m_one": 1.0}
+    assert run.data.tags["kedro.opening"].startswith("local-")
     assert not runs(project, server)
     offline.is_away = False
     assert sync(project)[0]["state"] == "sent"
 
 
-def is_there(address: str) -> bool:
-    try:
-        return requests.get(f"{address}/health", timeout=5).ok
-    except requests.RequestException:
-        return False
+def test_outbox_of_another_machine_is_taken_only_on_request(
+    project: Project, server: str, offline: Switch
+) -> None:
+    project.run(ONE)
+    offline.is_away = False
+    (folder,) = outboxes(project)
+    about = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps({**about, "host": "elsewhere"}))
+    assert sync(project)[0]["state"] == "elsewhere"
+    assert not runs(project, server)
+    assert sync(project, "--any-host")[0]["state"] == "sent"
+    assert len(runs(project, server)) == 1
+
+
+def test_mistyped_address_can_be_corrected(
+    project: Project, server: str, offline: Switch
+) -> None:
+    right = (project.path / "conf/local/mlflow.yml").read_text()
+    project.mlflow_yml(right.replace(offline.proxy.uri, "http://127.0.0.1:9"))
+    project.run(ONE)
+    project.mlflow_yml(right)
+    offline.is_away = False
+    assert sync(project)[0]["state"] == "sent"
+    assert len(runs(project, server)) == 1
