@@ -82,6 +82,8 @@ class Lane:
                     is_done, away = True, None
                 except Exception as error:
                     is_done, away = True, error
+                if self._is_stopped:
+                    return  # the outbox may be deleted already
                 self.away = away
                 self.tries += 1
                 self._changed()

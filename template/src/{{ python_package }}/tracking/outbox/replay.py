@@ -82,14 +82,18 @@ def current_run(folder: Path, run: "Run") -> "Run":
 
 
 def metric_history(folder: Path, run_id: str, key: str) -> "list[Metric]":
-    """Return the points of a metric that were logged through an outbox."""
-    return [
-        _metric(record)
-        for record in records(folder)
-        if record.run_id == run_id
-        and record.kind == "metric"
-        and record.data["key"] == key
-    ]
+    """Return the points of a metric that were logged through an outbox.
+
+    Of equal ones there is one, as on a server.
+    """
+    found = {}
+    for record in records(folder):
+        if record.run_id == run_id and record.data.get("key") == key:
+            if record.kind == "metric":
+                point = _metric(record)
+                equal = point.timestamp, point.step, point.value
+                found.setdefault(equal, point)
+    return list(found.values())
 
 
 def _metric(record: Record) -> "Metric":
