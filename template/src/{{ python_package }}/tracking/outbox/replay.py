@@ -86,7 +86,7 @@ def metric_history(folder: Path, run_id: str, key: str) -> "list[Metric]":
 
     Of equal ones there is one, as on a server.
     """
-    found = {}
+    found: dict[tuple[int, int, float], Metric] = {}
     for record in records(folder):
         if record.run_id == run_id and record.data.get("key") == key:
             if record.kind == "metric":
