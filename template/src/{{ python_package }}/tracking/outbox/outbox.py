@@ -64,10 +64,11 @@ class Outbox:
 
     def __getstate__(self) -> dict[str, Any]:
         arguments = self.folder, self._delivery, self.experiment, self.is_local
-        return {"arguments": arguments}
+        return {"arguments": arguments, "process": self._process}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(*state["arguments"])  # type: ignore[misc]
+        self._process = state["process"]  # which sends what is written here
 
     # --- Write ----------------------------------------------------------------
 
