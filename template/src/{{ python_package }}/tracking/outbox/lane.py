@@ -44,6 +44,7 @@ class Lane:
         self._changed = changed
         self._sent = sent(folder, name)
         self._woken = threading.Event()
+        self._thread: threading.Thread | None = None
         self._is_stopped = False
         self.refused: list[Refused] = []
         self.away: Exception | None = None
@@ -52,16 +53,23 @@ class Lane:
     def start(self) -> None:
         """Begin, in a daemon thread."""
         name = f"mlflow-{self._name}"
-        threading.Thread(target=self._work, name=name, daemon=True).start()
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._thread.start()
 
     def wake(self) -> None:
         """Send now what is there."""
         self._woken.set()
 
     def stop(self) -> None:
-        """Send nothing more; a request that is under way is not awaited."""
+        """Send nothing more; ``wait`` waits for a request that is under way."""
         self._is_stopped = True
         self._woken.set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until nothing is under way; return whether that is so."""
+        if self._thread:
+            self._thread.join(timeout)
+        return not (self._thread and self._thread.is_alive())
 
     def has_sent(self, ends: Mapping[str, int]) -> bool:
         """Whether it has passed these positions in the journals."""

@@ -15,6 +15,7 @@ from .sender import Sender, has_sent
 from .waiting import Waiting, waiting
 
 _ENDED = ("FINISHED", "FAILED", "KILLED")
+_CLOSING = 2.0  # seconds for a request that is under way
 _REFUSED = "refused.jsonl"
 
 
@@ -105,6 +106,7 @@ def send(
         return refused, "" if is_done else reason(sender.away or TimeoutError())
     finally:
         sender.stop()
+        sender.wait(_CLOSING)
 
 
 def send_copy(folder: Path, delivery: Delivery) -> None:

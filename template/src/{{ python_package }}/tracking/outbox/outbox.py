@@ -2,6 +2,7 @@
 
 import logging
 import os
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,6 +31,8 @@ from .spool import keep
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
+
+_CLOSING = 2.0  # seconds for a request that is under way when a run ends
 
 _logger = logging.getLogger(__name__)
 
@@ -248,6 +251,10 @@ class Outbox:
         if self._journal:
             self._journal.close()
 
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait after ``close`` until no request is under way; return whether it is so."""
+        return self._sender is None or self._sender.wait(timeout)
+
     @property
     def _is_owner(self) -> bool:
         return self._process == os.getpid()
@@ -294,7 +301,18 @@ def opened_outbox(
         yield outbox
     finally:
         outbox.close()
-        if folder and has_sent(folder, ends(folder)):
-            lock.release_and_delete(folder)
-        else:
-            lock.release()
+        if outbox.wait(_CLOSING):
+            _release(lock, folder)
+        else:  # nobody else may send before the last request has ended
+            waiting = threading.Thread(
+                target=lambda: outbox.wait() and _release(lock, folder), daemon=True
+            )
+            waiting.start()
+
+
+def _release(lock: Lock, folder: Path | None) -> None:
+    """Let others send an outbox, or delete it if its server has everything."""
+    if folder and has_sent(folder, ends(folder)):
+        lock.release_and_delete(folder)
+    else:
+        lock.release()

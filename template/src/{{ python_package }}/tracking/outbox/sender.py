@@ -73,6 +73,10 @@ class Sender:
         for lane in self._lanes:
             lane.stop()
 
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait after ``stop`` until nothing is under way; return whether that is so."""
+        return all([lane.wait(timeout) for lane in self._lanes])
+
     @property
     def away(self) -> Exception | None:
         """Why the server is away; None if it answers."""
