@@ -53,6 +53,8 @@ class Faults:
         if kind == "twice":
             first = answer()
             return first if "create" in path else answer()
+        if "mlflow-artifacts" in path and kind in ("page", "cut"):
+            kind = "503"  # MLflow takes any 200 for an upload that has arrived
         if kind == "late":
             time.sleep(0.2)
         bad = {"503": (503, b""), "429": (429, b""), "401": (401, b"who?")}

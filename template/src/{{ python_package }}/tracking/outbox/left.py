@@ -98,15 +98,17 @@ def send(
     sender = Sender(left.folder, delivery, lambda _: None, lambda: None)
     sender.start()
     try:
-        while not (is_done := sender.flush(0.2)):
+        while not sender.flush(0.2):
             if on_step(sender.part_sent) or sender.away:
                 break
-        refused = sender.take_refused()
-        _keep(refused, left.folder.parent)
-        return refused, "" if is_done else reason(sender.away or TimeoutError())
     finally:
         sender.stop()
         sender.wait(_CLOSING)
+    refused = sender.take_refused()
+    _keep(refused, left.folder.parent)
+    if has_sent(left.folder, ends(left.folder)):
+        return refused, ""
+    return refused, reason(sender.away or TimeoutError("it was not sent in time"))
 
 
 def send_copy(folder: Path, delivery: Delivery) -> None:

@@ -304,10 +304,15 @@ def opened_outbox(
         if outbox.wait(_CLOSING):
             _release(lock, folder)
         else:  # nobody else may send before the last request has ended
-            waiting = threading.Thread(
-                target=lambda: outbox.wait() and _release(lock, folder), daemon=True
+            thread = threading.Thread(
+                target=_release_later, args=(outbox, lock, folder), daemon=True
             )
-            waiting.start()
+            thread.start()
+
+
+def _release_later(outbox: Outbox, lock: Lock, folder: Path | None) -> None:
+    outbox.wait()
+    _release(lock, folder)
 
 
 def _release(lock: Lock, folder: Path | None) -> None:
