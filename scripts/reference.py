@@ -35,6 +35,7 @@ _TYPES = {
     "boolean": "`true` or `false`",
     "integer": "a whole number",
     "null": "`null`",
+    "number": "a number",
     "object": "a mapping",
     "string": "text",
     "bool": "yes or no",

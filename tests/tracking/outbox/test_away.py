@@ -10,7 +10,7 @@ from kedro.runner import ParallelRunner, SequentialRunner, ThreadRunner
 
 from tests.tracking import nodes
 from tests.tracking.conftest import Project
-from tests.tracking.outbox.conftest import Switch, outboxes, runs, sync
+from tests.tracking.outbox.conftest import Switch, command, outboxes, runs, sync
 
 
 def plain(value: float) -> float:
@@ -50,11 +50,17 @@ def test_server_that_goes_away_stops_no_node_and_sync_sends_the_rest(
     (run,) = runs(project, server)
     assert run.info.status == "RUNNING"
 
+    (listed,) = command(project, "runs")
+    assert listed["run_id"] == run.info.run_id
+    assert (listed["status"], listed["waits"]) == ("FINISHED", True)
+    assert listed["metrics"]["m_last"] == 1.0
+
     (waits,) = sync(project)
     assert waits["state"] == "waits"
     switch.is_away = False
     (sent,) = sync(project)
-    assert sent["state"] == "sent"
+    assert (sent["state"], sent["local_id"]) == ("sent", "")
+    assert sent["url"].endswith(run.info.run_id)
     (run,) = runs(project, server)
     whole(run, server)
     assert run.info.status == "FINISHED"

@@ -88,7 +88,7 @@ def test_server_has_everything_once_whatever_it_answered(
             return Delivery(proxy.uri, folder, lambda _: experiment)
 
         opening = local_id()
-        about = About(opening, "run", name, "local", proxy.uri, this_host())
+        about = About(opening, "run", name, "local", proxy.uri, this_host(), 0)
         with opened_outbox(outboxes, about, delivery) as outbox:
             if is_local:
                 tags = {"kedro.opening": opening}

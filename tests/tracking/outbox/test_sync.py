@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import pytest
@@ -20,6 +21,8 @@ from tests.tracking.conftest import Project, kedro
 from tests.tracking.outbox.conftest import (
     METRIC,
     Switch,
+    command,
+    invoke,
     outboxes,
     runs,
     sync,
@@ -40,6 +43,13 @@ def history(value: float) -> list[float]:
 
 HISTORY = {"type": "tracked.tracking.MlflowMetricHistoryDataset"}
 ONE = Pipeline([node(nodes.same, "params:a", "m_one", name="one")])
+
+
+def outbox_about(project: Project) -> dict[str, Any]:
+    """What the only outbox says about itself."""
+    (folder,) = outboxes(project)
+    about: dict[str, Any] = json.loads((folder / "run.json").read_text())
+    return about
 
 
 @pytest.fixture
@@ -102,7 +112,7 @@ def test_creation_without_an_answer_creates_one_run(
 
     with recorder(server, spoil=spoil) as proxy:
         (folder,) = outboxes(project)
-        about = json.loads((folder / "run.json").read_text())
+        about = outbox_about(project)
         (folder / "run.json").write_text(
             json.dumps({**about, "tracking_uri": proxy.uri})
         )
@@ -191,6 +201,9 @@ def test_model_is_logged_loaded_and_sent(
             ]
         )
     )
+    (waiting,) = command(project, "sync", "--dry-run")
+    assert waiting["was"]["files"] >= 2  # MLmodel, and the model itself
+    assert waiting["local_id"] == outbox_about(project)["opening"]
     offline.is_away = False
     (sent,) = sync(project)
     assert sent["state"] == "sent", sent
@@ -240,6 +253,43 @@ def test_runs_shows_what_waits(project: Project, server: str, offline: Switch) -
     assert "HTTP status 503" in done.stderr
 
 
+def test_ui_says_how_to_see_what_waits(project: Project, offline: Switch) -> None:
+    project.run(ONE)
+    done = invoke(project, "ui")
+    assert done.exit_code == 1
+    assert "HTTP status 503" in done.output
+    assert "'kedro mlflow ui --offline' shows the runs" in done.output
+
+
+def test_same_sentence_is_said_once(project: Project, offline: Switch) -> None:
+    project.run(ONE)
+    project.run(ONE)
+    done = invoke(project, "sync")
+    assert done.output.count("HTTP status 503") == 1
+
+
+def test_copy_that_lost_its_content_is_named(
+    project: Project, server: str, switch: Switch
+) -> None:
+    """A loss of power can leave a copy without its content."""
+    project.run(
+        Pipeline(
+            [
+                node(switch.turn(True), "params:a", "x", name="off"),
+                node(nodes.same, "x", "file_one", name="one"),
+                node(nodes.same, "x", "m_one", name="two"),
+            ]
+        )
+    )
+    (copy,) = [found for found in project.path.glob("mlruns/outbox/*/files/*/*")]
+    copy.write_bytes(b"")
+    switch.is_away = False
+    (sent,) = sync(project)
+    assert "'one.json' (saved by the dataset 'file_one')" in sent["message"]
+    assert "the machine lost power" in sent["message"]
+    assert not mlflow.MlflowClient(server).list_artifacts(sent["run_id"])
+
+
 def test_ui_shows_a_copy_of_what_waits(
     project: Project, server: str, offline: Switch
 ) -> None:
@@ -262,7 +312,7 @@ def test_outbox_of_another_machine_is_taken_only_on_request(
     project.run(ONE)
     offline.is_away = False
     (folder,) = outboxes(project)
-    about = json.loads((folder / "run.json").read_text())
+    about = outbox_about(project)
     (folder / "run.json").write_text(json.dumps({**about, "host": "elsewhere"}))
     assert sync(project)[0]["state"] == "elsewhere"
     assert not runs(project, server)

@@ -99,7 +99,7 @@ def ui(
     from ..server.connection import Connection
     from ..server.workspace import home
     from .context import load_context
-    from .offline import offline_copy
+    from .offline import has_offline_runs, offline_copy
     from .ui import refuse_dead_server, serve
 
     context = load_context(metadata.project_path, _environment(env))
@@ -110,7 +110,7 @@ def ui(
             raise SystemExit(serve(connection, host, port or config.ui.port))
     with Connection(config.server, context) as connection:
         if connection.uri.startswith(("http:", "https:")):
-            refuse_dead_server(connection)
+            refuse_dead_server(connection, shows_more=has_offline_runs(context))
             click.echo(
                 f"The runs are at {home(connection.safe_uri, connection.workspace)}"
             )

@@ -3,7 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from kedro.framework.context import KedroContext
@@ -19,6 +19,19 @@ from ..server.connection import Connection
 from ..server.local_store import create_local_store
 
 
+def has_offline_runs(context: KedroContext) -> bool:
+    """Whether there are runs that an environment's server does not know."""
+    env = environment(context.config_loader)
+    outboxes = folders(context.project_path / OUTBOXES)
+    return any(_is_wanted(folder, env) for folder in outboxes)
+
+
+def _is_wanted(folder: Path, env: str) -> bool:
+    with suppress(FileNotFoundError):  # another process has just sent it
+        return about(folder).environment == env and any(local_runs(folder))
+    return False
+
+
 @contextmanager
 def offline_copy(context: KedroContext) -> Iterator[Connection]:
     """Connect to a temporary store with the runs that an environment's server lacks.
@@ -29,11 +42,7 @@ def offline_copy(context: KedroContext) -> Iterator[Connection]:
         TrackingError: there is no such run.
     """
     env, outboxes = environment(context.config_loader), context.project_path / OUTBOXES
-
-    def is_wanted(folder: Path) -> bool:
-        return about(folder).environment == env and any(local_runs(folder))
-
-    if not any(map(is_wanted, folders(outboxes))):
+    if not has_offline_runs(context):
         raise TrackingError(
             f"The server of the environment '{env}' knows all runs, and 'kedro mlflow ui' "
             "shows them when it answers. What waits for it, 'kedro mlflow sync --dry-run' "
@@ -47,6 +56,6 @@ def offline_copy(context: KedroContext) -> Iterator[Connection]:
             assert connection.artifact_root  # noqa: S101  # it is a folder
             create_local_store(connection.uri, connection.artifact_root)
             for folder in folders(copies):
-                if is_wanted(folder):
+                if _is_wanted(folder, env):
                     send_copy(folder, delivery_of(connection, context, folder))
             yield connection

@@ -14,8 +14,10 @@ from kedro.framework.context import KedroContext
 
 from ..config.loading import environment, mlflow_config
 from ..errors import TrackingError, did_you_mean
-from ..outbox.folder import OUTBOXES, about, folders
-from ..outbox.replay import local_runs
+from ..outbox.folder import OUTBOXES, about, folders, is_local
+from ..outbox.journal import ends
+from ..outbox.replay import known_run, local_runs
+from ..outbox.sender import has_sent
 from ..run.experiment import experiment_name
 from ..server.availability import ServerAway
 from ..server.connection import Connection
@@ -42,6 +44,7 @@ class LatestRun:
         ended: when it ended, in UTC; None while it is running.
         metrics: the last value of each of its metrics.
         url: its page; None if no server shows it.
+        waits: whether something of it waits on this machine for the server.
     """
 
     run_id: str
@@ -52,6 +55,7 @@ class LatestRun:
     ended: datetime | None
     metrics: dict[str, float]
     url: str | None
+    waits: bool = False
 
     @property
     def seconds(self) -> float | None:
@@ -129,17 +133,18 @@ def latest_runs(project_path: Path, env: str, limit: int) -> LatestRuns:
     config = mlflow_config(context)
     name = experiment_name(config.tracking.experiment, context)
     with Connection(config.server, context) as connection:
-        recorded = _recorded(context, connection, name)
+        here = {run.run_id: run for run in _recorded(context, connection, name)}
         try:
             experiment_id, found, message = _search(connection, name, limit)
+            only_here = [run for run in here.values() if is_local(run.run_id)]
         except ServerAway as away:
-            if not recorded:
+            if not here:
                 raise
             experiment_id, found, message = None, [], away.message
-        on_server = [_latest(run, connection) for run in found]
-        runs = sorted(
-            [*recorded, *on_server], key=lambda run: run.started, reverse=True
-        )
+            only_here = list(here.values())
+        runs = [_latest(run, connection) for run in found]
+        runs = [replace(run, waits=run.run_id in here) for run in runs] + only_here
+        runs.sort(key=lambda run: run.started, reverse=True)
         message = "" if runs and found else message
         return LatestRuns(
             name, experiment_id, connection.safe_uri, runs[:limit], message
@@ -149,15 +154,18 @@ def latest_runs(project_path: Path, env: str, limit: int) -> LatestRuns:
 def _recorded(
     context: KedroContext, connection: Connection, experiment: str
 ) -> list[LatestRun]:
-    """Return the runs of an experiment that are on this machine alone."""
+    """Return the runs of an experiment of which something waits on this machine."""
     env = environment(context.config_loader)
-    found = []
+    found: list[Run] = []
     for folder in folders(context.project_path / OUTBOXES):
         with suppress(FileNotFoundError):  # another process has just sent it
             whose = about(folder)
-            if (whose.environment, whose.experiment) == (env, experiment):
-                found += [_latest(run, connection) for run in local_runs(folder)]
-    return [replace(run, url=None) for run in found]
+            is_wanted = (whose.environment, whose.experiment) == (env, experiment)
+            if is_wanted and not has_sent(folder, ends(folder)):
+                known = known_run(folder)
+                found += [known] if known else []
+                found += local_runs(folder)
+    return [replace(_latest(r, connection), url=None, waits=True) for r in found]
 
 
 def _search(

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from ..outbox.folder import (
     about,
     folders,
     is_local,
+    is_seen,
     server_id,
     this_host,
 )
@@ -37,26 +39,30 @@ class Synced:
         name: the run's name, or else its id.
         environment: the Kedro environment of the run.
         tracking_uri: the server that it is for, without a login.
+        started: when its outbox was opened, in UTC.
         was: what waited.
-        local_id: the id that the run had until the server knew it; empty for others.
+        local_id: the id that it had until the server knew it; empty if nobody has seen it.
         run_id: the server's id; empty if the server does not know the run yet.
         state: ``sent``, ``waits``, ``open`` (its process is alive), or ``elsewhere`` (it
             is of another machine).
         message: what there is to say; empty if nothing.
+        url: the run's page, once it is sent; None if no server shows it.
     """
 
     name: str
     environment: str
     tracking_uri: str
+    started: datetime
     was: Waiting
     local_id: str
     run_id: str
     state: str
     message: str
+    url: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it for JSON."""
-        return asdict(self)
+        """Return it for JSON, with its time in ISO 8601."""
+        return {**asdict(self), "started": self.started.isoformat()}
 
 
 def sync(
@@ -82,7 +88,7 @@ def sync(
             found.setdefault(about(folder).environment, []).append(folder)
     for env, group in found.items():
         if dry_run:
-            yield from (_waiting(folder) for folder in group)
+            yield from map(_dry, group)
         else:
             yield from _sync(project_path, env, group, any_host, on_progress)
 
@@ -106,7 +112,8 @@ def _sync(
                             yield _not_ours(folder)
                     elif belongs_to(left, connection, context):
                         delivery = delivery_of(connection, context, folder)
-                        yield _send(left, delivery, on_progress)
+                        synced = _send(left, delivery, on_progress)
+                        yield replace(synced, url=_page(synced, delivery, connection))
                     else:
                         yield _waiting(folder, _moved(left, connection))
     except TrackingError as error:
@@ -140,6 +147,23 @@ def _send(left: Left, delivery: Delivery, on_progress: OnProgress) -> Synced:
     return _synced(left.folder, left.about, was, state, "; ".join(words))
 
 
+def _page(synced: Synced, delivery: Delivery, connection: Connection) -> str | None:
+    from mlflow.exceptions import MlflowException
+
+    if synced.state != "sent" or not synced.run_id:
+        return None
+    try:
+        return connection.url(delivery.call("get_run", synced.run_id).info)
+    except MlflowException:  # somebody has deleted the run, or the server is away again
+        return None
+
+
+def _dry(folder: Path) -> Synced:
+    found = _waiting(folder)
+    is_empty = found.was.records + found.was.files == 0
+    return replace(found, message="only the run's status waits" if is_empty else "")
+
+
 def _waiting(folder: Path, message: str = "") -> Synced:
     return _synced(folder, about(folder), waiting(folder), "waits", message)
 
@@ -165,12 +189,16 @@ def _synced(
     folder: Path, whose: About, was: Waiting, state: str, message: str
 ) -> Synced:
     run_id = server_id(folder, whose.opening) or ""
+    is_shown = is_local(whose.opening) and (
+        not run_id or is_seen(folder, whose.opening)
+    )
     return Synced(
         name=whose.name or run_id or whose.opening,
         environment=whose.environment,
         tracking_uri=whose.tracking_uri,
+        started=datetime.fromtimestamp(whose.start_time / 1000, timezone.utc),
         was=was,
-        local_id=whose.opening if is_local(whose.opening) else "",
+        local_id=whose.opening if is_shown else "",
         run_id=run_id,
         state=state,
         message=message,

@@ -11,7 +11,6 @@ from rich.progress import Progress, TaskID
 from rich.table import Table
 from rich.text import Text
 
-from ..outbox.folder import is_local
 from ..outbox.left import Left
 from ..server.uris import display_uri
 from ..terminal.humanize import ago, duration, size
@@ -69,10 +68,12 @@ def print_synced(synced: Sequence[Synced], project_path: Path) -> None:
     if not synced:
         _print_line(console, "Nothing waits: every server has what was logged.")
         return
-    table = _table("run", "state", "records", "files", "size", "server")
+    table = _table("run", "started", "state", "records", "files", "size", "server")
+    now = datetime.now(timezone.utc)
     for each in synced:
         table.add_row(
             Text(each.name),
+            ago(each.started, now),
             Text(each.state, _STATES.get(each.state, "")),
             f"{each.was.records:,}",
             f"{each.was.files:,}",
@@ -81,11 +82,14 @@ def print_synced(synced: Sequence[Synced], project_path: Path) -> None:
         )
     console.print(table)
     for each in synced:
-        words = [each.message] if each.message else []
         if each.local_id and each.run_id and each.state == "sent":
-            words.insert(0, f"{each.local_id} is {each.run_id} on the server")
-        if words:
-            _print_line(console, f"{each.name}: {'; '.join(words)}")
+            said = f"{each.local_id} is {each.run_id} on the server"
+            _print_line(console, f"{each.name}: {said}")
+        if each.url:
+            _print_line(console, f"{each.name}: {each.url}")
+    for message in dict.fromkeys(each.message for each in synced if each.message):
+        names = dict.fromkeys(each.name for each in synced if each.message == message)
+        _print_line(console, f"{', '.join(names)}: {message}")
 
 
 @contextmanager
@@ -125,7 +129,7 @@ def _runs(runs: Sequence[LatestRun], metrics: Sequence[str]) -> Table:
 
 
 def _status(run: LatestRun) -> str:
-    return f"{run.status} (waits here)" if is_local(run.run_id) else run.status
+    return f"{run.status} (waits here)" if run.waits else run.status
 
 
 def _table(*columns: str) -> Table:

@@ -14,6 +14,7 @@ from importlib.metadata import version
 import click
 
 from ..errors import TrackingError
+from ..server.availability import ServerAway
 from ..server.connection import Connection
 from ..server.local_store import create_local_store, is_missing, open_local_store
 
@@ -72,10 +73,14 @@ def serve(connection: Connection, host: str, port: int | None) -> int:
     return process.wait()
 
 
-def refuse_dead_server(connection: Connection) -> None:
+def refuse_dead_server(connection: Connection, shows_more: bool) -> None:
     """Check that a server answers before the browser opens its pages.
 
     A refused login is no error here, since the browser may have its own login.
+
+    Args:
+        connection: to the server.
+        shows_more: whether ``--offline`` would show something.
 
     Raises:
         TrackingError: it does not answer.
@@ -83,12 +88,19 @@ def refuse_dead_server(connection: Connection) -> None:
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
-    with connection.translate_errors():
-        try:
-            MlflowClient().search_experiments(max_results=1)
-        except MlflowException as error:
-            if not re.search(r"error code (401|403)", error.message):
-                raise
+    try:
+        with connection.translate_errors():
+            try:
+                MlflowClient().search_experiments(max_results=1)
+            except MlflowException as error:
+                if not re.search(r"error code (401|403)", error.message):
+                    raise
+    except ServerAway as away:
+        if not shows_more:
+            raise
+        raise ServerAway(
+            f"{away.message} 'kedro mlflow ui --offline' shows the runs that wait for it."
+        ) from None
 
 
 def free_port(host: str) -> int:

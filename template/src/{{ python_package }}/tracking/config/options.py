@@ -93,6 +93,12 @@ class ServerOptions(_Section):
     this machine until 'kedro mlflow sync' (fallback), or raise an error (never). With
     always, no run asks for the server. The variable KEDRO_MLFLOW_OFFLINE has precedence."""
 
+    outbox_limit: float = Field(default=20, gt=0, examples=[100])
+    """How many gigabytes of files may wait on this machine for the server.
+
+    A warning comes before. At the limit, nodes wait until the server has taken some; a
+    file that finds no room while the server is away is an error at the end of the run."""
+
 
 class DisableTrackingOptions(_Section):
     """Runs that are not logged to MLflow."""

@@ -25,10 +25,11 @@ _threads = threading.local()
 
 
 class Refused(NamedTuple):
-    """A record that the server does not take, and why."""
+    """A record that the server will not have, why, and who says so."""
 
     record: Record
     reason: str
+    verdict: str = "The server has refused"
 
 
 class NotYet(Exception):
@@ -292,9 +293,14 @@ class Delivery:
     def _upload(self, record: Record) -> None:
         to = PurePosixPath(record.data["path"]).parent
         artifact_path = None if to == PurePosixPath() else str(to)
+        file = self.folder / record.data["file"]  # an absolute path stays one
+        if file.stat().st_size != record.data.get("size", file.stat().st_size):
+            raise ValueError(
+                f"{file} is not what was logged: the machine lost power before it was on "
+                "the disk, or somebody has changed it."
+            )
         repository = self._repository_of_run(self.known(record.run_id))
-        # An absolute path stays one.
-        repository.log_artifact(str(self.folder / record.data["file"]), artifact_path)
+        repository.log_artifact(str(file), artifact_path)
 
     def repository(self, location: str) -> Any:
         """Return MLflow's artifact repository at a location."""

@@ -37,6 +37,7 @@ class About:
         environment: the Kedro environment, whose ``mlflow.yml`` names the server.
         tracking_uri: the server, without a login.
         host: the machine that the run is on.
+        start_time: when the outbox was opened, in milliseconds since 1970.
         is_joined: whether other code has started the run, and will end it.
     """
 
@@ -46,6 +47,7 @@ class About:
     environment: str
     tracking_uri: str
     host: str
+    start_time: int
     is_joined: bool = False
 
 
@@ -190,6 +192,11 @@ def server_id(folder: Path, run_or_model_id: str) -> str | None:
         with suppress(FileNotFoundError):
             return (place / _IDS / run_or_model_id).read_text("utf-8")
     return None
+
+
+def is_seen(folder: Path, run_or_model_id: str) -> bool:
+    """Whether somebody has seen a local id, so that it stays when an outbox is deleted."""
+    return (folder.parent / _IDS / run_or_model_id).exists()
 
 
 def known_id(run_or_model_id: str, outboxes: Path | None = None) -> str:

@@ -5,6 +5,7 @@ import os
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,13 @@ def journals(folder: Path) -> list[Path]:
 def ends(folder: Path) -> dict[str, int]:
     """Return where the last whole record of each file ends, in bytes."""
     return {file.name: _end(file) for file in journals(folder)}
+
+
+def force_to_disk(files: Iterable[Path]) -> None:
+    """Let files survive a loss of power; a system may keep them in memory for a while."""
+    for name in files:
+        with suppress(OSError), name.open("ab") as file:  # one may be sent just now
+            os.fsync(file.fileno())
 
 
 def read(file: Path, start: int) -> Iterator[tuple[Record, int]]:

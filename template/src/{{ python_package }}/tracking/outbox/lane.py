@@ -8,7 +8,7 @@ from pathlib import Path
 from ..server.availability import tried_once
 from .delivery import NotYet, Refused
 from .folder import read_json, write_json
-from .journal import Record, journals, read
+from .journal import Record, force_to_disk, journals, read
 
 _NOTICE = 0.5  # seconds until what another process has written is sent
 _PAUSE = 0.25  # seconds before an away server is tried again; doubles
@@ -99,6 +99,7 @@ class Lane:
                     self._woken.wait(pause if away else _NOTICE)
                     self._woken.clear()
                 if away:
+                    force_to_disk(journals(self._folder))
                     pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _step(self) -> bool:

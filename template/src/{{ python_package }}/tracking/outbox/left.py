@@ -145,5 +145,6 @@ def _keep(refused: list[Refused], outboxes: Path) -> None:
     """Keep refused records, in case that somebody wants to know what they were."""
     if refused:
         with (outboxes / _REFUSED).open("a", encoding="utf-8") as file:
-            for record, why in refused:
-                file.write(json.dumps({**asdict(record), "reason": why}) + "\n")
+            for each in refused:
+                data = {**asdict(each.record), "reason": each.reason}
+                file.write(json.dumps(data) + "\n")

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..errors import TrackingError
 from ..server.availability import ServerAway
 from .delivery import Delivery, Refused
 from .folder import (
@@ -18,16 +19,19 @@ from .folder import (
     about,
     artifacts_of_local_run,
     create,
+    is_local,
     local_id,
     new_file,
     server_id,
     set_server_id,
 )
-from .journal import Journal, Record, ends
+from .journal import Journal, Record, ends, force_to_disk
+from .limit import SizeLimit
 from .records import run_record
 from .replay import new_local_run, records
 from .sender import Sender, has_sent, is_away
 from .spool import keep
+from .waiting import not_logged
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -47,6 +51,7 @@ class Outbox:
         folder: on this machine; None if it cannot be written to.
         delivery: to the server.
         experiment: the name of the run's experiment.
+        limit: how many bytes of files may wait in all outboxes of the project.
         is_local: whether the server does not know the run yet.
     """
 
@@ -55,18 +60,21 @@ class Outbox:
         folder: Path | None,
         delivery: Delivery,
         experiment: str,
+        limit: float,
         is_local: bool = False,
     ) -> None:
         self.folder, self._delivery = folder, delivery
         self.experiment, self.is_local = experiment, is_local
         self._journal = Journal(folder) if folder else None
+        self._limit = SizeLimit(folder.parent if folder else Path(), limit)
         self._refused: list[Refused] = []
         self._sender: Sender | None = None
         self._process = os.getpid()
         self._is_assumed_away = False
 
     def __getstate__(self) -> dict[str, Any]:
-        arguments = self.folder, self._delivery, self.experiment, self.is_local
+        limit = self._limit.limit
+        arguments = self.folder, self._delivery, self.experiment, limit, self.is_local
         return {"arguments": arguments, "process": self._process}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -84,7 +92,7 @@ class Outbox:
             except OSError as error:
                 self._give_up(error)
         if records:
-            self._refused += self._delivery.send(records)
+            self._refuse(self._delivery.send(records))
 
     def write_file(
         self, run_id: str, file: Path, artifact_path: str, source: str = ""
@@ -97,19 +105,40 @@ class Outbox:
             artifact_path: its name in the run's artifacts, with its folders.
             source: the dataset that has saved it, for errors.
         """
-        if self.folder:
+        if self.folder and self._has_room(file):
             try:
                 copy = new_file(self.folder, run_id, artifact_path)
                 keep(file, copy)
                 path = copy.relative_to(self.folder).as_posix()
-                data = {"path": artifact_path, "file": path}
+                data: dict[str, Any] = {"path": artifact_path, "file": path}
+                if not is_local(
+                    run_id
+                ):  # where a later file takes the place of this one
+                    data["size"] = copy.stat().st_size
                 self.write([Record(run_id, "file", data, source)])
                 return
             except OSError as error:
                 if not file.exists():
                     raise
                 self._give_up(error)
-        self._refused += self._delivery.upload_now(run_id, file, artifact_path, source)
+        elif self.folder and self.is_away:
+            record = Record(run_id, "file", {"path": artifact_path}, source)
+            self._refuse([self._limit.refused(record)])
+            return
+        self._refuse(self._delivery.upload_now(run_id, file, artifact_path, source))
+
+    def _refuse(self, refused: list[Refused]) -> None:
+        """Keep an error for the end of the run; in a worker, raise it."""
+        self._refused += refused
+        if refused and not self._is_owner:
+            raise TrackingError(not_logged(refused))
+
+    def _has_room(self, file: Path) -> bool:
+        """Whether a file may wait here; over the limit, the node waits for the server."""
+        number = file.stat().st_size
+        if self._limit.has_room(number):
+            return True
+        return self.flush() and self._limit.has_room(number)
 
     def _give_up(self, error: OSError) -> None:
         """Use no disk any more; what is there already is still sent."""
@@ -121,6 +150,7 @@ class Outbox:
                 error.strerror,
             )
         self._journal = None
+        self.flush()  # or what waits would arrive after what goes straight to the server
 
     def opened(self, opening: str, run_id: str) -> None:
         """Record that the server has created or reopened the run of this outbox."""
@@ -272,7 +302,7 @@ def _wait_for_the_owner(folder: Path) -> bool:
 
 @contextmanager
 def opened_outbox(
-    outboxes: Path, whose: About, delivery: Callable[[Path], Delivery]
+    outboxes: Path, whose: About, delivery: Callable[[Path], Delivery], limit: float
 ) -> Iterator[Outbox]:
     """Create an outbox, and delete it at the end if the server has everything.
 
@@ -280,6 +310,7 @@ def opened_outbox(
         outboxes: where outboxes are.
         whose: whose it is.
         delivery: makes the delivery of its folder.
+        limit: how many bytes of files may wait in all outboxes together.
     """
     new = outboxes / uuid.uuid4().hex
     folder: Path | None = new
@@ -296,7 +327,7 @@ def opened_outbox(
             error.strerror or error,
         )
         folder = None
-    outbox = Outbox(folder, delivery(folder or outboxes), whose.experiment)
+    outbox = Outbox(folder, delivery(folder or outboxes), whose.experiment, limit)
     try:
         yield outbox
     finally:
@@ -320,4 +351,6 @@ def _release(lock: Lock, folder: Path | None) -> None:
     if folder and has_sent(folder, ends(folder)):
         lock.release_and_delete(folder)
     else:
+        if folder:
+            force_to_disk(file for file in folder.rglob("*") if file.is_file())
         lock.release()

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .folder import artifacts_of_local_run, server_id
+from .folder import about, artifacts_of_local_run, server_id
 from .journal import Record, journals, read
 
 if TYPE_CHECKING:
@@ -26,6 +26,27 @@ def local_runs(folder: Path) -> "Iterator[Run]":
         if record.kind == "run" and server_id(folder, record.run_id) is None:
             artifacts = artifacts_of_local_run(folder, record.run_id).as_uri()
             yield current_run(folder, new_local_run(record, artifacts))
+
+
+def known_run(folder: Path) -> "Run | None":
+    """Return the run of an outbox, if its server knows it, with what was logged here."""
+    from mlflow.entities import Run, RunData, RunInfo
+
+    whose = about(folder)
+    run_id = server_id(folder, whose.opening)
+    if run_id is None:
+        return None
+    info = RunInfo(
+        run_id,
+        _NO_EXPERIMENT,
+        "",
+        "RUNNING",
+        whose.start_time,
+        None,
+        "active",
+        run_name=whose.name,
+    )
+    return current_run(folder, Run(info, RunData()))
 
 
 def new_local_run(record: Record, artifact_uri: str) -> "Run":

@@ -1,13 +1,14 @@
 """What waits in outboxes for a server."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..terminal.humanize import size
 from .delivery import Refused
-from .journal import journals, read
+from .folder import artifacts_of_local_run
+from .journal import Record, journals, read
 from .lane import sent
 from .sender import lane_of
 
@@ -43,24 +44,37 @@ def waiting(folder: Path) -> Waiting:
             if position > positions[lane].get(file.name, 0):
                 counts[lane] += 1
                 total += position - before
-                if lane == "files":
-                    with suppress(FileNotFoundError):
-                        total += (folder / record.data["file"]).stat().st_size
+                sizes = list(_sizes(folder, record))
+                counts["files"] += len(sizes) if record.kind == "model_end" else 0
+                total += sum(sizes)
             before = position
     return Waiting(counts["records"], counts["files"], total)
 
 
+def _sizes(folder: Path, record: Record) -> Iterator[int]:
+    """Yield the sizes of the files that are sent with a record."""
+    files: Iterable[Path] = ()
+    if record.kind == "file":
+        files = [folder / record.data["file"]]
+    elif record.kind == "model_end":
+        model = artifacts_of_local_run(folder, record.data["model_id"])
+        files = (file for file in model.rglob("*") if file.is_file())
+    for file in files:
+        with suppress(FileNotFoundError):  # it has just been sent
+            yield file.stat().st_size
+
+
 def not_logged(refused: Sequence[Refused]) -> str:
-    """Return a sentence about records that the server has refused."""
+    """Return a sentence about records that the server will not have."""
     sentences = []
-    for reason in dict.fromkeys(each.reason for each in refused):
+    for verdict, reason in dict.fromkeys((r.verdict, r.reason) for r in refused):
         records = [each.record for each in refused if each.reason == reason]
         many = len(records) > 3
         names = [f"'{record.name}'" if many else str(record) for record in records]
         names = list(dict.fromkeys(names))
         more = f" and {len(names) - 10} more" if len(names) > 10 else ""
         what = ", ".join(names[:10]) + more
-        sentences.append(f"The server has refused {what}. {reason}")
+        sentences.append(f"{verdict} {what}. {reason}")
     return "\n".join(sentences)
 
 

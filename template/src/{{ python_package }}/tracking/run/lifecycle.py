@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from mlflow import ActiveRun
     from mlflow.entities import Run
 
+_GB = 10**9  # bytes
 _LAST_WAIT = 8.0  # seconds for the server, after the last node
 
 
@@ -160,6 +161,7 @@ class TrackedRun:
             environment(self._context.config_loader),
             uri,
             this_host(),
+            int(time.time() * 1000),
             is_joined=new is None,
         )
 
@@ -170,7 +172,10 @@ class TrackedRun:
             return find_experiment(uri, self._context, name)
 
         outboxes = self._context.project_path / OUTBOXES
-        outbox = opened_outbox(outboxes, about, lambda f: Delivery(uri, f, experiment))
+        limit = mlflow_config(self._context).server.outbox_limit * _GB
+        outbox = opened_outbox(
+            outboxes, about, lambda f: Delivery(uri, f, experiment), limit
+        )
         return resources.enter_context(outbox)
 
     def _activate(
