@@ -18,6 +18,7 @@ MLFLOW_YML = TEMPLATE / "conf" / "base" / "mlflow.yml.jinja"
 
 PROVIDER = "server.request_header_provider"
 ANSWERS = {
+    "tracking.params.dict_params.flatten": "{{ flatten_params | lower }}",
     "server.credentials": "{{ 'null' if tracking_login == 'none' else 'mlflow' }}",
     f"{PROVIDER}.type": """\
 {% if tracking_login == 'oauth2' %}{{ python_package }}.tracking.OAuth2ClientCredentialsProvider

@@ -55,7 +55,9 @@ def answers(questions: Mapping[str, Any]) -> str:
     asked = {
         name: question
         for name, question in questions.items()
-        if not name.startswith("_") and question.get("when") is not False
+        if not name.startswith("_")
+        and question.get("when") is not False
+        and question.get("ask") is not False
     }
     lines = [_ANSWERS]
     for name, question in asked.items():

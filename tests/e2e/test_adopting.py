@@ -114,7 +114,7 @@ def test_project_of_kedro_new_takes_the_template_and_its_updates(
 
     template.replace("template/pyproject.toml.jinja", '"pytest>=8"', '"pytest>=9"')
     template.replace(
-        "template/conf/base/mlflow.yml.jinja", "flatten: false", "flatten: true"
+        "template/conf/base/mlflow.yml.jinja", "recursive: true", "recursive: false"
     )
     template.replace(
         "template/src/{{ python_package }}/settings.py.jinja",

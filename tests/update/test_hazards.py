@@ -41,8 +41,9 @@ def link(project: Project, folder: str) -> None:
     project.commit()
 
 
-@pytest.mark.parametrize("quiet", [True, False])
-@pytest.mark.parametrize("folder", ["data", "conf/local", "notebooks"])
+@pytest.mark.parametrize(
+    ("folder", "quiet"), [("data", True), ("conf/local", False), ("notebooks", True)]
+)
 def test_a_link_out_of_the_project_stops_an_update_before_it_begins(
     project: Project, folder: str, quiet: bool
 ) -> None:

@@ -356,3 +356,27 @@ def test_the_first_version_that_landed_becomes_todays_and_runs(
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_parameters_are_flattened_in_new_projects_only(
+    template: Template, tmp_path: Path
+) -> None:
+    """A project keeps what it has begun with, over all updates."""
+    questions = template.read("copier.yml")
+    before, _, rest = questions.partition("flatten_params:")
+    template.write("copier.yml", before + rest.partition("\n\n")[2])
+    template.replace(BASE, "{{ flatten_params | lower }}", "false")
+    template.release("v0.2.0")
+    old = Project.copy(template, tmp_path / "old")
+    template.write("copier.yml", questions)
+    template.replace(BASE, "flatten: false", "flatten: {{ flatten_params | lower }}")
+    template.release("v0.3.0")
+    new = Project.copy(template, tmp_path / "new")
+    for version in ("v0.3.0", "v0.4.0"):
+        for project, is_flat in ((old, False), (new, True)):
+            project.update()
+            params = project.load(MLFLOW_YML)["tracking"]["params"]
+            assert params["dict_params"]["flatten"] is is_flat, version
+            assert project.load(".copier-answers.yml")["flatten_params"] is is_flat
+        template.write("template/NEW.md", version)
+        template.release("v0.4.0" if version == "v0.3.0" else "v0.5.0")

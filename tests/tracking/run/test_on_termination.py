@@ -121,9 +121,14 @@ def register_pipelines():
 """
 
 
-@pytest.mark.parametrize("moment", ["create", "log-batch", "update"])
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 1), (signal.SIGTERM, 128 + signal.SIGTERM)]
+    ("moment", "number", "code"),
+    [
+        ("create", signal.SIGINT, 1),
+        ("create", signal.SIGTERM, 128 + signal.SIGTERM),
+        ("log-batch", signal.SIGINT, 1),
+        ("update", signal.SIGTERM, 128 + signal.SIGTERM),
+    ],
 )
 def test_signal_while_a_request_is_under_way_leaves_no_run_open(
     project: Project, server: str, moment: str, number: int, code: int
