@@ -12,6 +12,7 @@ from typing import Any
 import mlflow
 import pytest
 import yaml
+from click.testing import CliRunner
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from kedro.pipeline import Pipeline
@@ -86,6 +87,16 @@ def run_kedro(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
         text=True,
         check=False,
     )
+
+
+def kedro_here(project: Project, *words: str) -> subprocess.CompletedProcess[str]:
+    """Call ``kedro mlflow …`` in this process, which saves the imports."""
+    metadata = bootstrap_project(project.path)
+    commands = importlib.import_module("tracked.tracking.commands.cli").mlflow_commands
+    done = CliRunner().invoke(commands, words, obj=metadata)
+    if done.exception and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return subprocess.CompletedProcess(words, done.exit_code, done.stdout, done.stderr)
 
 
 def kedro(project: Path, *words: str) -> subprocess.CompletedProcess[str]:

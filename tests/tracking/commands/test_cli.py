@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from tracking.commands.ui import free_port
 from tracking.config.rendering import documented_yaml
 
 from tests.loopback import wait_until
-from tests.tracking.conftest import Project, kedro, run_kedro
+from tests.tracking.conftest import Project, kedro, kedro_here, run_kedro
 
 REGISTRY = """
 from kedro.pipeline import Pipeline, node
@@ -30,19 +31,19 @@ def test_help_says_in_full_what_each_command_does() -> None:
 
 def test_init_makes_the_environment_and_hides_nothing_of_base(project: Project) -> None:
     project.write("conf/base/mlflow.yml", "tracking: {experiment: {name: mine}}")
-    done = kedro(project.path, "init", "--env", "qa")
+    done = kedro_here(project, "init", "--env", "qa")
     assert done.returncode == 0, done.stderr
-    found = kedro(project.path, "check", "--env", "qa", "--format", "json")
+    found = kedro_here(project, "check", "--env", "qa", "--format", "json")
     assert json.loads(found.stdout)[0]["experiment"] == "mine"
 
 
 def test_init_of_base_documents_every_key(project: Project) -> None:
-    assert kedro(project.path, "init", "--env", "base", "--force").returncode == 0
+    assert kedro_here(project, "init", "--env", "base", "--force").returncode == 0
     assert (project.path / "conf/base/mlflow.yml").read_text() == documented_yaml()
 
 
 def test_init_writes_nowhere_but_into_the_configuration(project: Project) -> None:
-    done = kedro(project.path, "init", "--env", "../x")
+    done = kedro_here(project, "init", "--env", "../x")
     assert done.returncode == 1
     assert "no name for an environment" in done.stderr
     assert not (project.path / "x").exists()
@@ -50,23 +51,23 @@ def test_init_writes_nowhere_but_into_the_configuration(project: Project) -> Non
 
 def test_init_loses_nothing_without_force(project: Project) -> None:
     project.write("conf/qa/mlflow.yml", "ui: {port: 5001}")
-    done = kedro(project.path, "init", "--env", "qa")
+    done = kedro_here(project, "init", "--env", "qa")
     assert done.returncode == 1
     assert "--force" in done.stderr
     assert (project.path / "conf/qa/mlflow.yml").read_text() == "ui: {port: 5001}"
-    assert kedro(project.path, "init", "--env", "qa", "--force").returncode == 0
+    assert kedro_here(project, "init", "--env", "qa", "--force").returncode == 0
 
 
 def test_init_follows_kedro_env(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KEDRO_ENV", "qa")
-    assert kedro(project.path, "init").returncode == 0
+    assert kedro_here(project, "init").returncode == 0
     assert (project.path / "conf/qa/mlflow.yml").is_file()
 
 
 def test_check_finds_every_environment_in_order(project: Project) -> None:
-    done = kedro(project.path, "check", "--all", "--format", "json")
+    done = kedro_here(project, "check", "--all", "--format", "json")
     findings = json.loads(done.stdout)
     assert [f["environment"] for f in findings] == ["local", "prod", "staging"]
     assert all(f["ok"] and f["tracking_uri"] == project.store for f in findings)
@@ -78,18 +79,25 @@ def test_check_exits_by_the_result_and_names_what_is_wrong(project: Project) -> 
         "conf/staging/mlflow.yml", "server: {mlflow_tracking_uri: 'http://127.0.0.1:9'}"
     )
     project.write("conf/prod/mlflow.yml", "servr: {}")
-    done = kedro(project.path, "check", "--all")
+    done = kedro_here(project, "check", "--all")
     assert done.returncode == 1
     output = " ".join(done.stdout.split())
     assert "http://127.0.0.1:9 does not answer" in output
     assert "did you mean 'server'?" in output
 
 
+def call(project: Project, command: str) -> subprocess.CompletedProcess[str]:
+    group, _, words = command.partition(" ")
+    if group == "mlflow":
+        return kedro_here(project, *words.split())
+    return run_kedro(project.path, *command.split())
+
+
 @pytest.mark.parametrize("command", ["run", "mlflow check", "mlflow runs", "mlflow ui"])
 def test_address_without_a_scheme_is_a_question(project: Project, command: str) -> None:
     project.mlflow_yml("server: {mlflow_tracking_uri: 'localhost:5055'}")
     project.write("src/tracked/pipeline_registry.py", REGISTRY)
-    done = run_kedro(project.path, *command.split())
+    done = call(project, command)
     assert done.returncode == 1
     output = " ".join((done.stdout + done.stderr).split())
     assert (
@@ -103,7 +111,7 @@ def test_address_without_a_scheme_is_a_question(project: Project, command: str) 
 @pytest.mark.parametrize("command", ["run", "mlflow check", "mlflow runs", "mlflow ui"])
 def test_environment_that_is_not_there_is_told(project: Project, command: str) -> None:
     project.write("src/tracked/pipeline_registry.py", REGISTRY)
-    done = run_kedro(project.path, *command.split(), "--env", "stagin")
+    done = call(project, f"{command} --env stagin")
     assert done.returncode == 1
     output = " ".join((done.stdout + done.stderr).split())
     assert "There is no environment 'stagin' (did you mean 'staging'?)" in output
@@ -146,7 +154,7 @@ def test_run_of_a_named_pipeline_needs_no_default(project: Project) -> None:
 
 def test_check_knows_the_pipelines_that_may_be_disabled(project: Project) -> None:
     project.mlflow_yml("tracking: {disable_tracking: {pipelines: [__defualt__]}}")
-    done = kedro(project.path, "check")
+    done = kedro_here(project, "check")
     assert done.returncode == 1
     output = " ".join(done.stdout.split())
     assert "local/mlflow.yml: tracking.disable_tracking.pipelines names" in output
@@ -157,7 +165,7 @@ def test_check_follows_kedro_env(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KEDRO_ENV", "staging")
-    done = kedro(project.path, "check", "--format", "json")
+    done = kedro_here(project, "check", "--format", "json")
     assert json.loads(done.stdout)[0]["environment"] == "staging"
 
 
@@ -195,7 +203,7 @@ def test_json_from_another_folder_says_what_stands_before_it(
 
 def test_ui_of_a_server_that_does_not_answer_is_a_sentence(project: Project) -> None:
     project.mlflow_yml("server: {mlflow_tracking_uri: 'http://127.0.0.1:9'}")
-    done = kedro(project.path, "ui")
+    done = kedro_here(project, "ui")
     assert done.returncode == 1
     assert "The MLflow server at http://127.0.0.1:9 does not answer" in done.stderr
     assert "The runs are at" not in done.stdout
@@ -218,7 +226,7 @@ def test_ui_of_a_server_that_answers_opens_the_browser(
 
 def test_check_creates_nothing(project: Project) -> None:
     project.write("conf/local/mlflow.yml", "server: {mlflow_tracking_uri: other}")
-    assert kedro(project.path, "check").returncode == 0
+    assert kedro_here(project, "check").returncode == 0
     assert not (project.path / "other").exists()
 
 
@@ -237,7 +245,7 @@ def test_ui_says_that_a_port_is_taken(project: Project) -> None:
         taken.bind(("localhost", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        done = kedro(project.path, "ui", "--port", str(port))
+        done = kedro_here(project, "ui", "--port", str(port))
     assert done.returncode == 1
     assert f"Port {port} on localhost is taken" in done.stderr
 

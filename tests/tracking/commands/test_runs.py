@@ -14,7 +14,7 @@ from tracking.commands.tables import print_runs
 
 from tests.recorder import recorder
 from tests.tracking import nodes
-from tests.tracking.conftest import Project, kedro
+from tests.tracking.conftest import Project, kedro_here
 
 
 def log(client: mlflow.MlflowClient, name: str, status: str, **metrics: float) -> str:
@@ -38,7 +38,7 @@ def test_runs_are_listed_newest_first(project: Project) -> None:
     project.run({"training": metric}, pipeline_names=["training"])
     log(project.client, "third", "RUNNING", accuracy=float("nan"))
 
-    done = kedro(project.path, "runs")
+    done = kedro_here(project, "runs")
     assert done.returncode == 0, done.stderr
     assert "Experiment 'tracked' at mlruns/mlflow.db" in done.stdout
     lines = done.stdout.splitlines()
@@ -49,7 +49,7 @@ def test_runs_are_listed_newest_first(project: Project) -> None:
     assert training[-3:] == ["training", "training", "1"]
     assert first[0] == "KILLED"
 
-    done = kedro(project.path, "runs", "--format", "json", "--limit", "2")
+    done = kedro_here(project, "runs", "--format", "json", "--limit", "2")
     newest, older = json.loads(done.stdout)
     assert (newest["name"], newest["ended"], newest["metrics"]) == (
         "third",
@@ -70,17 +70,17 @@ def test_runs_are_listed_newest_first(project: Project) -> None:
 
 def test_metrics_are_chosen_and_a_wrong_one_is_a_sentence(project: Project) -> None:
     log(project.client, "first", "FINISHED", accuracy=0.25, loss=12345.678)
-    done = kedro(project.path, "runs", "--metric", "loss", "--metric", "accuracy")
+    done = kedro_here(project, "runs", "--metric", "loss", "--metric", "accuracy")
     assert re.search(r"loss +accuracy\n", done.stdout)
     assert re.search(r"1\.235e\+04 +0\.25\n", done.stdout)
-    done = kedro(project.path, "runs", "--metric", "acuracy", "--format", "json")
+    done = kedro_here(project, "runs", "--metric", "acuracy", "--format", "json")
     assert (done.returncode, done.stdout) == (1, "")
     assert "has the metric 'acuracy' (did you mean 'accuracy'?)" in done.stderr
 
 
 def test_store_that_is_not_there_is_said_and_not_made(project: Project) -> None:
     project.write("conf/qa/mlflow.yml", "server: {mlflow_tracking_uri: other}")
-    done = kedro(project.path, "runs", "--env", "qa")
+    done = kedro_here(project, "runs", "--env", "qa")
     assert (done.returncode, done.stderr.count("INFO")) == (0, 0)
     assert "the first one creates other/mlflow.db" in done.stdout
     assert not (project.path / "other").exists()
@@ -108,14 +108,14 @@ def test_two_requests_and_no_experiment_is_made(project: Project, server: str) -
             f"server: {{mlflow_tracking_uri: '{seen.uri}'}}\n"
             "tracking: {experiment: {name: nobody's}}"
         )
-        done = kedro(project.path, "runs")
+        done = kedro_here(project, "runs")
         assert f"{seen.uri} does not have the experiment 'nobody's'" in done.stdout
         assert (done.returncode, seen.counts.total()) == (0, 1), seen.counts
 
         project.mlflow_yml(f"server: {{mlflow_tracking_uri: '{seen.uri}'}}")
         run_id = log(mlflow.MlflowClient(server), "there", "FAILED", loss=1)
         seen.counts.clear()
-        done = kedro(project.path, "runs", "--format", "json", "--limit", "1")
+        done = kedro_here(project, "runs", "--format", "json", "--limit", "1")
         (run,) = json.loads(done.stdout)
         assert seen.counts.total() == 2, seen.counts
         assert run["run_id"] == run_id
@@ -124,7 +124,7 @@ def test_two_requests_and_no_experiment_is_made(project: Project, server: str) -
 
 def test_server_that_is_away_is_a_sentence(project: Project) -> None:
     project.mlflow_yml("server: {mlflow_tracking_uri: 'http://127.0.0.1:9'}")
-    done = kedro(project.path, "runs")
+    done = kedro_here(project, "runs")
     assert (done.returncode, done.stdout) == (1, "")
     assert "http://127.0.0.1:9 does not answer" in done.stderr
     assert "Traceback" not in done.stderr

@@ -8,12 +8,11 @@ from typing import Any
 
 import mlflow
 import pytest
-from click.testing import CliRunner, Result
 from kedro.framework.startup import bootstrap_project
 from mlflow.entities import Run
 
 from tests.recorder import Answer, Recorder, recorder
-from tests.tracking.conftest import Project, kedro
+from tests.tracking.conftest import Project, kedro, kedro_here
 
 METRIC = {"type": "tracked.tracking.MlflowMetricDataset"}
 ARTIFACT = {
@@ -87,22 +86,15 @@ def outboxes(project: Project) -> list[Path]:
 
 def sync(project: Project, *words: str) -> list[dict[str, Any]]:
     """Call ``kedro mlflow sync`` in this process, which saves its start."""
-    done = invoke(project, "sync", "--format", "json", *words)
-    return _found(done.stdout, done.exit_code, done.output)
+    done = kedro_here(project, "sync", "--format", "json", *words)
+    return _found(done.stdout, done.returncode, done.stderr)
 
 
 def command(project: Project, *words: str) -> list[dict[str, Any]]:
     """Call a command that lists something, in this process."""
-    done = invoke(project, *words, "--format", "json")
+    done = kedro_here(project, *words, "--format", "json")
     found: list[dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])
     return found
-
-
-def invoke(project: Project, *words: str) -> Result:
-    """Call ``kedro mlflow …`` in this process."""
-    metadata = bootstrap_project(project.path)
-    commands = importlib.import_module("tracked.tracking.commands.cli").mlflow_commands
-    return CliRunner().invoke(commands, words, obj=metadata)
 
 
 def sync_in_a_process(project: Project) -> list[dict[str, Any]]:

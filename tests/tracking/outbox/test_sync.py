@@ -17,12 +17,11 @@ from kedro.pipeline import Pipeline, node
 
 from tests.recorder import Answer, recorder
 from tests.tracking import nodes
-from tests.tracking.conftest import Project, kedro
+from tests.tracking.conftest import Project, kedro_here
 from tests.tracking.outbox.conftest import (
     METRIC,
     Switch,
     command,
-    invoke,
     outboxes,
     runs,
     sync,
@@ -132,7 +131,7 @@ def test_dry_run_changes_nothing(
 ) -> None:
     project.run(ONE)
     offline.is_away = False
-    done = kedro(project.path, "sync", "--dry-run")
+    done = kedro_here(project, "sync", "--dry-run")
     assert "waits" in done.stdout
     assert not runs(project, server)
     assert len(outboxes(project)) == 1
@@ -246,7 +245,7 @@ def test_outbox_is_its_users_own_and_has_no_secret(
 
 def test_runs_shows_what_waits(project: Project, server: str, offline: Switch) -> None:
     project.run(ONE)
-    done = kedro(project.path, "runs", "--format", "json")
+    done = kedro_here(project, "runs", "--format", "json")
     (run,) = json.loads(done.stdout.splitlines()[-1])
     assert run["run_id"].startswith("local-")
     assert (run["status"], run["metrics"]) == ("FINISHED", {"m_one": 1.0})
@@ -255,17 +254,17 @@ def test_runs_shows_what_waits(project: Project, server: str, offline: Switch) -
 
 def test_ui_says_how_to_see_what_waits(project: Project, offline: Switch) -> None:
     project.run(ONE)
-    done = invoke(project, "ui")
-    assert done.exit_code == 1
-    assert "HTTP status 503" in done.output
-    assert "'kedro mlflow ui --offline' shows the runs" in done.output
+    done = kedro_here(project, "ui")
+    assert done.returncode == 1
+    assert "HTTP status 503" in done.stderr
+    assert "'kedro mlflow ui --offline' shows the runs" in done.stderr
 
 
 def test_same_sentence_is_said_once(project: Project, offline: Switch) -> None:
     project.run(ONE)
     project.run(ONE)
-    done = invoke(project, "sync")
-    assert done.output.count("HTTP status 503") == 1
+    done = kedro_here(project, "sync")
+    assert done.stdout.count("HTTP status 503") == 1
 
 
 def test_copy_that_lost_its_content_is_named(

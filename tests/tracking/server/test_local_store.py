@@ -17,7 +17,7 @@ from kedro.pipeline import Pipeline, node
 from tracking.server.local_store import create_local_store
 
 from tests.tracking import nodes
-from tests.tracking.conftest import Project, kedro
+from tests.tracking.conftest import Project, kedro_here
 
 ONE = Pipeline([node(nodes.one, "params:a", "done", name="one")])
 MLFLOW_3_9 = "d3e4f5a6b7c8"  # the revision of its tables
@@ -38,7 +38,7 @@ def refusals(project: Project) -> list[str]:
     started = time.monotonic()
     with pytest.raises(ClickException) as error:
         project.run(ONE)
-    done = kedro(project.path, "check")
+    done = kedro_here(project, "check")
     assert done.returncode == 1
     assert time.monotonic() - started < 30
     return [error.value.message, " ".join(done.stdout.split())]
@@ -131,7 +131,7 @@ def test_database_of_a_newer_mlflow_is_a_sentence_with_both_versions(
         assert "has the tables of a newer MLflow" in refusal
         assert f"{mlflow.__version__}, does not know their revision" in refusal
         assert "'fedcba987654'" in refusal
-    done = kedro(project.path, "runs")
+    done = kedro_here(project, "runs")
     assert "has the tables of a newer MLflow" in " ".join(done.stderr.split())
 
 
@@ -171,7 +171,7 @@ def test_database_of_an_older_mlflow_is_migrated_with_a_copy(
     project: Project, older: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     before = older.read_bytes()
-    done = kedro(project.path, "check")
+    done = kedro_here(project, "check")
     assert "the store is an older MLflow's; the first run migrates it" in done.stdout
     assert older.read_bytes() == before
     project.run(ONE)
@@ -188,7 +188,7 @@ def test_database_of_an_older_mlflow_is_migrated_with_a_copy(
 
 def test_list_of_runs_reads_an_older_store(project: Project, older: Path) -> None:
     project.mlflow_yml("tracking: {experiment: {name: Default}}")
-    done = kedro(project.path, "runs")
+    done = kedro_here(project, "runs")
     assert done.returncode == 0, done.stderr
     assert "old" in done.stdout
 

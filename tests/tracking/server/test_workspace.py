@@ -13,7 +13,7 @@ from kedro.pipeline import Pipeline, node
 
 from tests.mlflow_server import MlflowServer
 from tests.tracking import nodes
-from tests.tracking.conftest import Project, kedro
+from tests.tracking.conftest import Project, kedro_here
 
 ONE = Pipeline([node(nodes.one, "params:a", "done", name="one")])
 
@@ -63,22 +63,22 @@ def test_variable_counts_where_no_workspace_is_configured(
 ) -> None:
     monkeypatch.setenv("MLFLOW_WORKSPACE", "team-a")
     project.mlflow_yml(f"server: {{mlflow_tracking_uri: '{shared}'}}")
-    (finding,) = json.loads(kedro(project.path, "check", "--format", "json").stdout)
+    (finding,) = json.loads(kedro_here(project, "check", "--format", "json").stdout)
     assert (finding["ok"], finding["workspace"]) == (True, "team-a")
 
 
 def test_check_names_the_workspace(project: Project, shared: str) -> None:
     choose(project, shared, "team-a")
-    (finding,) = json.loads(kedro(project.path, "check", "--format", "json").stdout)
+    (finding,) = json.loads(kedro_here(project, "check", "--format", "json").stdout)
     assert (finding["ok"], finding["workspace"]) == (True, "team-a")
-    shown = "".join(kedro(project.path, "check").stdout.split())
+    shown = "".join(kedro_here(project, "check").stdout.split())
     assert f"{shared},workspaceteam-a" in shown
 
 
 def refusals(project: Project) -> list[str]:
     with pytest.raises(ClickException) as error:
         project.run(ONE)
-    done = kedro(project.path, "check")
+    done = kedro_here(project, "check")
     assert done.returncode == 1
     return [error.value.message, " ".join(done.stdout.split())]
 
