@@ -1,5 +1,5 @@
 # Everything is installed into .venv; nothing else on the machine is touched.
-.PHONY: demo docs test test-lowest lint generated screenshots updates
+.PHONY: check demo docs generated lint release screenshots test test-lowest updates
 
 export DO_NOT_TRACK = 1
 unexport PYTHONDONTWRITEBYTECODE  # what is compiled once stays so
@@ -19,6 +19,13 @@ demo: .venv  ## render a project, install it, run its pipeline, show the run
 test: .venv  ## everything that .ci/run asks for
 	.venv/bin/python -m pytest
 
+check: .venv  ## a minute: lint, types, layers, what is rendered, the module without servers
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/python -m pytest tests/render tests/docs/test_decisions.py tests/docs/test_promises.py \
+		tests/fleet/test_types.py tests/tracking/test_architecture.py tests/tracking/test_redaction.py \
+		tests/tracking/config tests/tracking/terminal
+
 test-lowest: .venv  ## the tracking module on the lowest versions that a project allows
 	$(UV) venv --quiet --clear .venv-lowest
 	$(UV) pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct --group dev
@@ -37,6 +44,9 @@ generated: .venv  ## regenerate the schema of mlflow.yml, docs/reference/ and th
 screenshots: .venv  ## take the pictures of the tutorial again, with Chromium
 	$(UV) pip install --quiet --python .venv/bin/python --group screenshots
 	.venv/bin/python docs/screenshots.py
+
+release: .venv  ## build the release VERSION into dist/, with its notes
+	.venv/bin/python -m scripts.release $(VERSION)
 
 updates: .venv  ## try 500 updates of edited projects, and keep the figures
 	.venv/bin/python benchmarks/updates.py

@@ -32,6 +32,7 @@ UPDATED = (
     ".pre-commit-config.yaml",
     ".telemetry",
     ".vscode/extensions.json",
+    "AGENTS.md",
     "conf/*/mlflow.yml",
     "conf/README.md",
     "conf/logging.yml",
