@@ -69,11 +69,14 @@ class MlflowHook:
             return
         from .run.lifecycle import TrackedRun
         from .run.parameters import pipeline_params
+        from .serving.connect import connect, refuse_unservable
 
+        refuse_unservable(pipeline, catalog)
         params = pipeline_params(pipeline, catalog, options.params)
         run = TrackedRun(context, run_params, params)
         open_run(run, catalog)
         bind(pipeline, catalog, run.handle)
+        connect(pipeline, catalog, run.handle.is_new)
         attach_workers(catalog, run.handle)
 
     @hook_impl

@@ -10,13 +10,9 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from ..inference.nodes import FEATURES
+
 SPECIES = ["Adelie", "Chinstrap", "Gentoo"]
-FEATURES = ["bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g"]
-
-
-def clean(penguins: pd.DataFrame) -> pd.DataFrame:
-    """Drop the penguins that were not measured."""
-    return penguins.dropna(subset=FEATURES).reset_index(drop=True)
 
 
 def split(

@@ -2,7 +2,8 @@
 
 from kedro.pipeline import Pipeline, node
 
-from .nodes import clean, evaluate, split, train
+from ..inference.nodes import clean
+from .nodes import evaluate, split, train
 
 
 def create_pipeline(**_: object) -> Pipeline:

@@ -29,6 +29,11 @@ _format_option = click.option(
 )
 
 
+_pipeline_option = click.option(
+    "--pipeline", metavar="NAME", help="Only a model of this pipeline."
+)
+
+
 @click.group(name="mlflow")
 def mlflow_commands() -> None:
     """Where the runs of this project go: set it up, check it, look at them."""
@@ -206,6 +211,85 @@ def sync(
     else:
         print_synced(synced, metadata.project_path)
     raise SystemExit(1 if any(each.state == "waits" for each in synced) else 0)
+
+
+@mlflow_commands.command()
+@click.argument("model", required=False)
+@_env_option
+@_pipeline_option
+@click.option("--host", metavar="NAME", default="127.0.0.1", show_default=True)
+@click.option("--port", type=int, metavar="NUMBER", default=5001, show_default=True)
+@click.option(
+    "--env-manager",
+    type=click.Choice(["local", "uv", "virtualenv", "conda"]),
+    default="local",
+    show_default=True,
+    help="What it runs in: this environment, or one of its own requirements.",
+)
+@click.pass_obj
+def serve(
+    metadata: ProjectMetadata,
+    model: str | None,
+    env: str | None,
+    pipeline: str | None,
+    host: str,
+    port: int,
+    env_manager: str,
+) -> None:
+    """Serve the model of a pipeline, and show the command that calls it.
+
+    MODEL is a run's or model's id, the name of a registered model, also with @alias or
+    /version, or a URI. Default: the newest model of a pipeline in the experiment.
+    """
+    from .serving import downloaded_model, serve
+
+    path = metadata.project_path
+    with downloaded_model(path, _environment(env), model, pipeline) as folder:
+        raise SystemExit(serve(folder, host, port, env_manager))
+
+
+@mlflow_commands.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("model", required=False)
+@_env_option
+@_pipeline_option
+@click.pass_obj
+def predict(
+    metadata: ProjectMetadata,
+    file: Path,
+    model: str | None,
+    env: str | None,
+    pipeline: str | None,
+) -> None:
+    """Print the answer of a pipeline's model for a file.
+
+    FILE is CSV, or JSON as a request has it. MODEL as for serve.
+    """
+    from .serving import downloaded_model, predict
+
+    path = metadata.project_path
+    with _logs_on_stderr():
+        with downloaded_model(path, _environment(env), model, pipeline) as folder:
+            answer = predict(folder, file)
+    click.echo(answer)
+
+
+@mlflow_commands.command()
+@click.argument("run")
+@_env_option
+@click.option(
+    "--pipeline", metavar="NAME", required=True, help="Has a node of pipeline_model."
+)
+@click.pass_obj
+def package(
+    metadata: ProjectMetadata, run: str, env: str | None, pipeline: str
+) -> None:
+    """Log the model of a pipeline to a RUN that has ended, from the run's artifacts."""
+    from .serving import package
+
+    with _logs_on_stderr():
+        made = package(metadata.project_path, _environment(env), run, pipeline)
+    click.echo("\n".join(made))
 
 
 @mlflow_commands.command()

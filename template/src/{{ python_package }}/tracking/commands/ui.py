@@ -41,7 +41,7 @@ def serve(connection: Connection, host: str, port: int | None) -> int:
             f"{connection.safe_uri}; or install the whole of MLflow: "
             "copier update --data mlflow_install=full"
         )
-    if port and not _is_free(host, port):
+    if port and not is_free(host, port):
         raise TrackingError(
             f"Port {port} on {host} is taken. Give another with --port, or let ui.port "
             "in mlflow.yml be null for the first free one."
@@ -66,7 +66,7 @@ def serve(connection: Connection, host: str, port: int | None) -> int:
     process = subprocess.Popen(command, env=env)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: process.terminate())
-    while process.poll() is None and _is_free(host, port):
+    while process.poll() is None and is_free(host, port):
         time.sleep(0.2)
     if process.poll() is None:
         click.echo(f"The runs are at http://{host}:{port} (Ctrl-C ends it)")
@@ -105,10 +105,10 @@ def refuse_dead_server(connection: Connection, shows_more: bool) -> None:
 
 def free_port(host: str) -> int:
     """Return the first port from 5000 upwards on which nothing listens."""
-    return next(port for port in range(5000, 65536) if _is_free(host, port))
+    return next(port for port in range(5000, 65536) if is_free(host, port))
 
 
-def _is_free(host: str, port: int) -> bool:
+def is_free(host: str, port: int) -> bool:
     with closing(socket.socket()) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

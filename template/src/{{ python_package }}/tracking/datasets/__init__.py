@@ -27,8 +27,8 @@ def connect(
 
     def connected(*args: Any, **kwargs: Any) -> Any:
         dataset = get(*args, **kwargs)
-        if isinstance(inner := _inner(dataset), MlflowDataset):
-            inner.connect(args[0] if args else kwargs["key"], server)
+        if isinstance(ours := inner(dataset), MlflowDataset):
+            ours.connect(args[0] if args else kwargs["key"], server)
         return dataset
 
     setattr(catalog, "get", connected)  # noqa: B010  # mypy allows no assignment
@@ -76,13 +76,14 @@ def _mlflow_datasets(
 ) -> list[tuple[str, MlflowDataset]]:
     found = []
     for name in pipeline.datasets():
-        dataset = _inner(catalog.get(name) if name in catalog else None)
+        dataset = inner(catalog.get(name) if name in catalog else None)
         if isinstance(dataset, MlflowDataset):
             found.append((name, dataset))
     return found
 
 
-def _inner(dataset: Any) -> Any:
+def inner(dataset: Any) -> Any:
+    """Return the dataset inside of a cached one, or else the dataset itself."""
     if isinstance(dataset, CachedDataset):
         return dataset._dataset  # private, seen in Kedro 1.2 to 1.7
     return dataset

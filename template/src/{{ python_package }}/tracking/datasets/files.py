@@ -55,6 +55,12 @@ class Files:
                 config["fs_args"] = kept
         return config
 
+    def copy_to(self, folder: Path, version: str | None) -> None:
+        """Copy the file or folder, in one version, into a new local folder."""
+        found = (self._root, version, self.name) if version else (self._root,)
+        folder.mkdir(parents=True)
+        self._fs.get(posixpath.join(*found), str(folder / self.name), recursive=True)
+
     def before_save(self, data: Any) -> "Save":
         """Record the files before ``data`` is saved, and create their folders."""
         version: Version | None = self._config.get("version")

@@ -126,6 +126,14 @@ class MlflowModelTrackingDataset(MlflowDataset):
         if self.model_info and (name := self._save_args.get(_REGISTERED)):
             outbox.register(self.model_info.run_id, self.model_info.model_id, name)
 
+    def log(self, data: Any) -> Any:
+        """Log the model, by ``save_args`` alone; returns MLflow's ModelInfo."""
+        return self._flavor.log(data, self._model, self._save_args)
+
+    def add_save_args(self, **save_args: Any) -> None:
+        """Add arguments for the flavour's ``log_model``."""
+        self._save_args = {**self._save_args, **save_args}
+
     def load(self) -> Any:
         """Load the model of the run, or of ``model_uri``."""
         if self._model_uri:

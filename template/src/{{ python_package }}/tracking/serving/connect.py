@@ -1,0 +1,76 @@
+"""Connect the models of pipelines with the catalog of a run."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from kedro.io import CatalogProtocol
+from kedro.pipeline import Node, Pipeline
+
+from ..datasets import inner
+from ..datasets.models import MlflowModelTrackingDataset
+from ..errors import TrackingError
+from .artifacts import is_stored
+from .node import Packing
+
+
+def refuse_unservable(pipeline: Pipeline, catalog: "CatalogProtocol[Any, Any]") -> None:
+    """Check before a run that its models can be saved.
+
+    Raises:
+        TrackingError: the catalog has no entry for a model, or no file for what it needs.
+    """
+    for node, packing in models(pipeline):
+        title = f"pipeline_model '{node.name}'"
+        name, dataset = node.outputs[0], _dataset(catalog, node.outputs[0])
+        if not _holds_pipelines(dataset):
+            raise TrackingError(
+                f"{title}: its output '{name}' is an entry of the catalog with type: "
+                f"{__package__.removesuffix('.serving')}.MlflowModelTrackingDataset and "
+                f"flavor: {__package__}; found a {type(dataset).__name__}."
+            )
+        for needed in packing.artifacts:
+            if not is_stored(found := _dataset(catalog, needed)):
+                raise TrackingError(
+                    f"{title}: the model needs '{needed}', which is in no file, but in a "
+                    f"{type(found).__name__}. Add it to the catalog, as a model or with a "
+                    f"filepath; if a request brings it, make it part of '{packing.inputs[0]}'."
+                )
+
+
+def connect(
+    pipeline: Pipeline, catalog: "CatalogProtocol[Any, Any]", is_new: bool
+) -> None:
+    """Tell the models of a pipeline where their artifacts are.
+
+    Args:
+        pipeline: the pipeline that runs.
+        catalog: its catalog.
+        is_new: whether the run holds nothing of an earlier one, such as the tasks of an
+            orchestrator. Then a model of which this pipeline makes no artifact is not
+            saved again.
+    """
+    made = pipeline.all_outputs()
+    for node, packing in models(pipeline):
+        artifacts = packing.artifacts
+        _dataset(catalog, node.outputs[0]).add_save_args(
+            datasets={name: _dataset(catalog, name) for name in artifacts},
+            is_trained=not (is_new and artifacts and made.isdisjoint(artifacts)),
+        )
+
+
+def models(pipeline: Pipeline) -> Iterator[tuple[Node, Packing]]:
+    """Yield the nodes of a pipeline that make a model of one."""
+    for node in pipeline.nodes:
+        if isinstance(node.func, Packing):
+            yield node, node.func
+
+
+def _dataset(catalog: "CatalogProtocol[Any, Any]", name: str) -> Any:
+    return inner(catalog.get(name))
+
+
+def _holds_pipelines(dataset: Any) -> bool:
+    return (
+        isinstance(dataset, MlflowModelTrackingDataset)
+        and dataset._flavor.module == __package__
+    )

@@ -1,0 +1,162 @@
+"""The node that makes a model of a pipeline."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kedro.pipeline import Node, Pipeline, node
+
+from ..errors import TrackingError, did_you_mean
+from ..redaction import SECRET_NAMES, is_secret_name
+from .model import PipelineModel, Step, function
+
+_ROWS = 5
+
+
+@dataclass(frozen=True)
+class Example(PipelineModel):
+    """A model, and the real data that it was tried on.
+
+    Attributes:
+        data: all rows of the training run, with the columns that the pipeline needs.
+        rows: the first of them.
+        answer: what the pipeline makes of those.
+    """
+
+    data: Any
+    rows: Any
+    answer: Any
+
+
+@dataclass(frozen=True)
+class Packing:
+    """The function of the node: tries the pipeline, and returns it as a model."""
+
+    name: str
+    steps: list[Step]
+    inputs: list[str]
+    output: str
+    columns: Sequence[str] | None
+    __name__ = "pipeline_model"  # in Kedro's messages
+
+    def __call__(self, data: Any, *others: Any) -> Example:
+        given = dict(zip(self.inputs[1:], others, strict=True))
+        artifacts = {k: v for k, v in given.items() if k in self.artifacts}
+        params = {
+            k.removeprefix("params:"): v for k, v in given.items() if k not in artifacts
+        }
+        model = PipelineModel(
+            self.name, self.steps, self.inputs[0], self.output, params, artifacts
+        )
+        rows = data.head(_ROWS) if hasattr(data, "head") else _first(data)
+        answer = model.run(rows)
+        if hasattr(data, "columns"):
+            columns = list(self.columns or _needed(model, rows, answer))
+            data, rows = data[columns], rows[columns]
+            answer = model.run(rows)
+        return Example(**vars(model), data=data, rows=rows, answer=answer)
+
+    @property
+    def artifacts(self) -> list[str]:
+        """The datasets that go into the model."""
+        return [name for name in self.inputs[1:] if not name.startswith("params:")]
+
+
+def pipeline_model(
+    pipeline: Pipeline,
+    name: str,
+    *,
+    input: str,
+    output: str,
+    columns: Sequence[str] | None = None,
+) -> Node:
+    """Return a node that makes a model of an inference pipeline.
+
+    Its other inputs, such as a classifier, and its parameters are inputs of the node, and
+    so become part of the model. The output's entry in the catalog is a
+    ``MlflowModelTrackingDataset`` with the flavour ``<package>.tracking.serving``.
+
+    Args:
+        pipeline: from the data of a request to the answer.
+        name: of the node, and of the pipeline in the model.
+        input: the dataset of the training run that has what a request will have.
+        output: the model.
+        columns: what a request has of a table. None: the columns without which the
+            pipeline fails, or answers otherwise, on the first rows of ``input``.
+
+    Raises:
+        TrackingError: the pipeline cannot be served: it does not need ``input``, has not
+            one output, needs all parameters or a secret one, or a function of its nodes
+            cannot be imported by its name.
+    """
+    title = f"pipeline_model '{name}'"
+    free, outputs = sorted(pipeline.inputs()), sorted(pipeline.outputs())
+    if input not in free:
+        raise TrackingError(
+            f"{title}: the pipeline has no free input '{input}'{did_you_mean(input, free)}; "
+            f"its free inputs are: {', '.join(free) or 'none'}."
+        )
+    if len(outputs) != 1:
+        raise TrackingError(
+            f"{title}: the pipeline has one output, the answer; found "
+            f"{', '.join(outputs) or 'none'}."
+        )
+    for parameter in free:
+        if parameter == "parameters" or is_secret_name(parameter, SECRET_NAMES):
+            raise TrackingError(
+                f"{title}: '{parameter}' would be stored in the model. Name the parameters "
+                "that it needs, as params:<name>; a secret comes from the environment."
+            )
+    steps = [_step(each, title) for each in pipeline.nodes]
+    inputs = [input, *(other for other in free if other != input)]
+    packing = Packing(name, steps, inputs, outputs[0], columns)
+    return node(packing, inputs, output, name=name)
+
+
+def _step(each: Node, title: str) -> Step:
+    path = path_of(each.func)
+    try:
+        found = function(path)
+    except (ImportError, AttributeError):
+        found = None
+    if found is not each.func or path.startswith("__main__"):
+        raise TrackingError(
+            f"{title}: the function of the node '{each.name}' cannot be imported where the "
+            f"model is served. Define it by def at the top of a module of the package; "
+            f"found {path}."
+        )
+    return Step(each.name, each.func, each._inputs, each._outputs)
+
+
+def path_of(func: Any) -> str:
+    """Return a function's ``module:name``."""
+    return f"{getattr(func, '__module__', None)}:{getattr(func, '__qualname__', func)}"
+
+
+def _first(data: Any) -> Any:
+    return (
+        data[:_ROWS]
+        if hasattr(data, "__getitem__") and not isinstance(data, dict | str)
+        else data
+    )
+
+
+def _needed(model: PipelineModel, rows: Any, answer: Any) -> list[str]:
+    """Return the columns without which the answer is another one."""
+    needed = list(rows.columns)
+    for column in rows.columns:
+        fewer = [other for other in needed if other != column]
+        try:
+            same = bool(fewer) and _equal(model.run(rows[fewer]), answer)
+        except Exception:  # of the project's code
+            same = False
+        needed = fewer if same else needed
+    return needed
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if hasattr(one, "equals"):
+        return bool(one.equals(other))
+    import numpy
+
+    return bool(numpy.array_equal(one, other))
