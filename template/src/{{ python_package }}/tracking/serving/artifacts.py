@@ -8,14 +8,18 @@ from ..datasets.artifacts import MlflowArtifactDataset
 from ..datasets.files import Files
 from ..datasets.models import MlflowModelRegistryDataset, MlflowModelTrackingDataset
 
+OF_UV = ("uv.lock", "pyproject.toml")
+"""What MLflow copies of a uv project, of which nobody can restore an environment: the
+project itself would be part of it."""
+
 _MODELS = (MlflowModelTrackingDataset, MlflowModelRegistryDataset)
 
 
 def is_stored(dataset: Any) -> bool:
     """Whether a dataset has files, which a model can take."""
-    return isinstance(dataset, (*_MODELS, MlflowArtifactDataset)) or bool(
-        {"filepath", "path"} & dataset._init_config().keys()
-    )
+    if dataset is None or isinstance(dataset, (*_MODELS, MlflowArtifactDataset)):
+        return dataset is not None
+    return not {"filepath", "path"}.isdisjoint(dataset._init_config())
 
 
 def pack(name: str, dataset: Any, folder: Path) -> dict[str, Any]:
@@ -28,7 +32,7 @@ def pack(name: str, dataset: Any, folder: Path) -> dict[str, Any]:
     target = folder / path
     target.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(dataset, _MODELS):
-        shutil.copytree(dataset._read(), target)
+        shutil.copytree(dataset._read(), target, ignore=shutil.ignore_patterns(*OF_UV))
         flavor, load_args = dataset._flavor.module, dataset._load_args
         return {"path": path, "flavor": flavor, "load_args": load_args}
     stored = None

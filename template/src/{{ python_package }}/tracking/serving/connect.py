@@ -1,6 +1,9 @@
 """Connect the models of pipelines with the catalog of a run."""
 
+import sys
 from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from kedro.io import CatalogProtocol
@@ -10,6 +13,7 @@ from ..datasets import inner
 from ..datasets.models import MlflowModelTrackingDataset
 from ..errors import TrackingError
 from .artifacts import is_stored
+from .model import PACKAGE
 from .node import Packing
 
 
@@ -26,14 +30,24 @@ def refuse_unservable(pipeline: Pipeline, catalog: "CatalogProtocol[Any, Any]") 
             raise TrackingError(
                 f"{title}: its output '{name}' is an entry of the catalog with type: "
                 f"{__package__.removesuffix('.serving')}.MlflowModelTrackingDataset and "
-                f"flavor: {__package__}; found a {type(dataset).__name__}."
+                f"flavor: {__package__}; found {_kind(dataset)}."
             )
+        brought = {PACKAGE, *map(_stem, dataset._save_args.get("code_paths", ()))}
+        for step in packing.steps:
+            module = step.function.__module__.partition(".")[0]
+            if module not in brought and not _is_installed(module):
+                raise TrackingError(
+                    f"{title}: the function of the node '{step.name}' is in the module "
+                    f"'{module}', which is neither part of {PACKAGE} nor of an installed "
+                    f"package. Move it, or add its path to code_paths in the save_args of "
+                    f"'{name}'."
+                )
         for needed in packing.artifacts:
             if not is_stored(found := _dataset(catalog, needed)):
                 raise TrackingError(
-                    f"{title}: the model needs '{needed}', which is in no file, but in a "
-                    f"{type(found).__name__}. Add it to the catalog, as a model or with a "
-                    f"filepath; if a request brings it, make it part of '{packing.inputs[0]}'."
+                    f"{title}: the model needs '{needed}', which is in no file, but "
+                    f"{_kind(found)}. Add it to the catalog, as a model or with a filepath; "
+                    f"if a request brings it, make it part of '{packing.inputs[0]}'."
                 )
 
 
@@ -65,8 +79,22 @@ def models(pipeline: Pipeline) -> Iterator[tuple[Node, Packing]]:
             yield node, node.func
 
 
+def _stem(path: str) -> str:
+    return Path(path).stem
+
+
+def _is_installed(module: str) -> bool:
+    if module in sys.stdlib_module_names:
+        return True
+    return module in metadata.packages_distributions()
+
+
 def _dataset(catalog: "CatalogProtocol[Any, Any]", name: str) -> Any:
     return inner(catalog.get(name))
+
+
+def _kind(dataset: Any) -> str:
+    return f"a {type(dataset).__name__}" if dataset else "a MemoryDataset"
 
 
 def _holds_pipelines(dataset: Any) -> bool:

@@ -5,36 +5,49 @@ import logging
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from .artifacts import pack
-from .model import code_version, home, names
+from .artifacts import OF_UV, pack
+from .model import WRITTEN, _load_pyfunc, code_version, home, names
 from .node import Example, path_of
 
 PIPELINE = "kedro.pipeline"
 """The tag of a model with the name of its pipeline."""
 
+_FOLDER = "pipeline"
+_VALIDATE = "validate_serving_input"  # MLflow would only warn, and change sys.path
 _logger = logging.getLogger(__name__)
 
 
 def save_model(
     model: Example, path: str, datasets: Mapping[str, Any] | None = None, **args: Any
 ) -> None:
-    """Save a model to a folder; arguments as for ``log_model``."""
+    """Save a model to a folder, load it from there and try it.
+
+    Args:
+        model: what the node of ``pipeline_model`` returns.
+        path: the folder.
+        datasets: where the model's artifacts are, by name.
+        args: arguments for ``mlflow.pyfunc.save_model``.
+    """
     from mlflow import pyfunc
 
-    with _packed(model, datasets, args) as packed:
+    args.pop(_VALIDATE, None)
+    with _packed(model, datasets or {}, args) as packed:
         pyfunc.save_model(path=path, **packed)
+    for name in OF_UV:
+        Path(path, name).unlink(missing_ok=True)
+    _load_pyfunc(str(Path(path, "data", _FOLDER))).predict(model.rows)
 
 
 def log_model(
     model: Example,
     name: str,
-    datasets: Mapping[str, Any] | None = None,
-    run_id: str | None = None,
     is_trained: bool = True,
+    tags: Mapping[str, str] | None = None,
     **args: Any,
 ) -> Any:
     """Log a model to a run.
@@ -42,10 +55,9 @@ def log_model(
     Args:
         model: what the node of ``pipeline_model`` returns.
         name: the model's name.
-        datasets: where its artifacts are, by name.
-        run_id: the run; None for the active one.
         is_trained: whether the run has made one of its artifacts.
-        args: arguments for ``mlflow.pyfunc.log_model``.
+        tags: its tags.
+        args: arguments for ``mlflow.models.Model.log`` and ``save_model``.
 
     Returns:
         MLflow's ModelInfo; None if nothing of it has been trained by the run.
@@ -53,13 +65,11 @@ def log_model(
     if not is_trained:
         _logger.info("Not logging %s again: this run has trained nothing of it", name)
         return None
-    from mlflow import pyfunc
     from mlflow.models import Model
 
-    text = _described(model)
-    tags = {PIPELINE: model.name, "mlflow.note.content": text, **args.pop("tags", {})}
-    with _packed(model, datasets, args) as packed:
-        return Model.log(None, pyfunc, name=name, run_id=run_id, tags=tags, **packed)
+    own = {PIPELINE: model.name, "mlflow.note.content": _described(model)}
+    args = {"name": name, "tags": {**own, **(tags or {})}, **args, _VALIDATE: False}
+    return Model.log(None, import_module(__package__), model=model, **args)
 
 
 def load_model(uri: str, **load_args: Any) -> Any:
@@ -71,19 +81,16 @@ def load_model(uri: str, **load_args: Any) -> Any:
 
 @contextmanager
 def _packed(
-    model: Example, datasets: Mapping[str, Any] | None, args: dict[str, Any]
+    model: Example, datasets: Mapping[str, Any], args: dict[str, Any]
 ) -> Iterator[dict[str, Any]]:
     """Yield arguments for ``mlflow.pyfunc``; the files that they name exist until then."""
     with TemporaryDirectory(prefix="kedro-mlflow-") as temporary:
-        folder = Path(temporary, "pipeline")
+        folder = Path(temporary, _FOLDER)
         artifacts = {
-            name: pack(name, (datasets or {})[name], folder) for name in model.artifacts
+            name: pack(name, datasets[name], folder) for name in model.artifacts
         }
         content = {
-            **{
-                key: getattr(model, key)
-                for key in ("name", "input", "output", "params")
-            },
+            **{key: getattr(model, key) for key in WRITTEN},
             "code": code_version(home()),
             "steps": [
                 {**vars(s), "function": path_of(s.function)} for s in model.steps

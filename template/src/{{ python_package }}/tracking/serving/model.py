@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import TrackingError
+from .forms import as_form, for_mlflow
 
 PACKAGE = __name__.partition(".")[0]
+WRITTEN = ("name", "input", "output", "params", "form")
 _INSTALLED = "KEDRO_MLFLOW_INSTALLED_CODE"
 _logger = logging.getLogger(__name__)
 
@@ -56,6 +58,7 @@ class PipelineModel:
         output: the dataset that is the answer.
         params: default values of its parameters, by name.
         artifacts: what else it needs of the training run, by name.
+        form: of ``input``, see ``form_of``.
     """
 
     name: str
@@ -64,6 +67,7 @@ class PipelineModel:
     output: str
     params: dict[str, Any]
     artifacts: dict[str, Any]
+    form: str
 
     def predict(self, data: Any, params: dict[str, Any] | None = None) -> Any:
         """Answer a request.
@@ -75,7 +79,7 @@ class PipelineModel:
         Raises:
             TrackingError: a node failed; the message names it, and shows no data.
         """
-        for step, given, rest in self._steps(data, params):
+        for step, given, rest in self._steps(as_form(self.form, data), params):
             try:
                 rest.update(step.run(given))
             except Exception as error:
@@ -83,7 +87,7 @@ class PipelineModel:
                 where = f"{Path(last.filename).name}, line {last.lineno}"
                 message = f"node '{step.name}': {type(error).__name__} in {where}"
                 raise TrackingError(f"{self.name}: {message}") from None
-        return rest[self.output]
+        return for_mlflow(rest[self.output])
 
     def run(self, data: Any) -> Any:
         """Answer with the default parameters; a failing node's own exception is raised."""
@@ -151,8 +155,9 @@ def _load_pyfunc(path: str) -> PipelineModel:
         for step in content.pop("steps")
     ]
     artifacts = {k: _load(k, v, folder) for k, v in content["artifacts"].items()}
-    kept = {key: content[key] for key in ("name", "input", "output", "params")}
-    return PipelineModel(steps=steps, artifacts=artifacts, **kept)
+    return PipelineModel(
+        steps=steps, artifacts=artifacts, **{key: content[key] for key in WRITTEN}
+    )
 
 
 def function(path: str) -> Any:
@@ -170,8 +175,9 @@ def _load(name: str, artifact: dict[str, Any], folder: Path) -> Any:
         return import_module(flavor).load_model(file, **artifact["load_args"])
     from kedro.io import AbstractDataset
 
-    config = {**artifact["dataset"], artifact["key"]: file}
-    return AbstractDataset.from_config(name, config).load()
+    config = artifact["dataset"]
+    key = "path" if "path" in config else "filepath"
+    return AbstractDataset.from_config(name, {**config, key: file}).load()
 
 
 def _refuse_other_code(version: str) -> None:

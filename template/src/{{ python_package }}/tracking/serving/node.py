@@ -8,6 +8,7 @@ from kedro.pipeline import Node, Pipeline, node
 
 from ..errors import TrackingError, did_you_mean
 from ..redaction import SECRET_NAMES, is_secret_name
+from .forms import for_mlflow, form_of
 from .model import PipelineModel, Step, function
 
 _ROWS = 5
@@ -45,8 +46,9 @@ class Packing:
         params = {
             k.removeprefix("params:"): v for k, v in given.items() if k not in artifacts
         }
+        of_run = (params, artifacts, form_of(data))
         model = PipelineModel(
-            self.name, self.steps, self.inputs[0], self.output, params, artifacts
+            self.name, self.steps, self.inputs[0], self.output, *of_run
         )
         rows = data.head(_ROWS) if hasattr(data, "head") else _first(data)
         answer = model.run(rows)
@@ -54,7 +56,8 @@ class Packing:
             columns = list(self.columns or _needed(model, rows, answer))
             data, rows = data[columns], rows[columns]
             answer = model.run(rows)
-        return Example(**vars(model), data=data, rows=rows, answer=answer)
+        shown = {"data": data, "rows": rows, "answer": answer}
+        return Example(**vars(model), **{k: for_mlflow(v) for k, v in shown.items()})
 
     @property
     def artifacts(self) -> list[str]:

@@ -1,0 +1,36 @@
+"""What MLflow carries as a table, in the form that the first nodes take."""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+_FROM_TABLE: dict[str, Callable[[Any], Any]] = {
+    "list": lambda table: (
+        table[0].tolist() if list(table.columns) == [0] else table.to_dict("records")
+    ),
+    "dict": lambda table: table.to_dict("records")[0],
+    "ndarray": lambda table: table.to_numpy(),
+    "str": lambda table: table.iloc[0, 0],
+    "polars": lambda table: import_module("polars").from_pandas(table),
+}
+
+
+def form_of(data: Any) -> str:
+    """Return the form of a pipeline's input, by the name of its type or library."""
+    library = type(data).__module__.partition(".")[0]
+    return "polars" if library == "polars" else type(data).__name__
+
+
+def as_form(form: str, data: Any) -> Any:
+    """Return the data of a request in the form that the pipeline was trained with.
+
+    MLflow makes a table of lists, arrays and flat mappings when it compares them with the
+    signature.
+    """
+    is_other = type(data).__name__ == "DataFrame" and form_of(data) != form
+    return _FROM_TABLE[form](data) if is_other and form in _FROM_TABLE else data
+
+
+def for_mlflow(data: Any) -> Any:
+    """Return data in a form that MLflow carries."""
+    return data.to_pandas() if form_of(data) == "polars" else data

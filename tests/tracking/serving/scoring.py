@@ -1,0 +1,122 @@
+"""A project's own module: it trains a line, and scores rows with it."""
+
+from typing import Any
+
+import pandas as pd
+from kedro.pipeline import Pipeline, node
+from sklearn.linear_model import LinearRegression
+
+from .tracking.serving import pipeline_model
+
+
+def fit(rows: pd.DataFrame) -> LinearRegression:
+    known = rows.dropna()
+    return LinearRegression().fit(known[["x"]], known["label"])
+
+
+def words(rows: pd.DataFrame) -> dict[str, float]:
+    return {"a": 100.0, "b": 200.0}
+
+
+def parts(rows: pd.DataFrame) -> dict[str, Any]:
+    return {"one": {"offset": 1000.0}}
+
+
+def limit(rows: pd.DataFrame) -> dict[str, float]:
+    return {"limit": 5000.0}
+
+
+def clean(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.dropna(subset=["x"])
+
+
+def spoil(rows: pd.DataFrame) -> int:
+    """Change the rows in place, which no other node may notice."""
+    rows["x"] = -1.0
+    return len(rows)
+
+
+def score(
+    rows: pd.DataFrame,
+    lines: list[Any],
+    words: dict[str, float],
+    parts: dict[str, Any],
+    limit: dict[str, float],
+    count: int,
+    options: dict[str, float],
+    *,
+    factor: float,
+) -> pd.DataFrame:
+    """Answer x * factor + word + part: the line through the data is y = 2 x."""
+    fitted = lines.predict(rows[["x"]])
+    found = fitted * factor + rows["word"].map(words) + parts["one"]()["offset"]
+    found = found.clip(upper=limit["limit"]) + options["plus"]
+    return pd.DataFrame({"score": found, "count": count, "word": rows["word"]})
+
+
+def fail(rows: pd.DataFrame) -> pd.DataFrame:
+    raise ValueError(f"no good: {list(rows['word'])}")
+
+
+def values(rows: pd.DataFrame, words: dict[str, float]) -> list[float]:
+    return list(rows["word"].map(words))
+
+
+def same(rows: Any) -> Any:
+    return rows
+
+
+def double(numbers: list[float]) -> list[float]:
+    return [2 * number for number in numbers]
+
+
+SCORE = {
+    "rows": "clean_rows",
+    "lines": "line",
+    "words": "words",
+    "parts": "parts",
+    "limit": "limit",
+    "count": "count",
+    "options": "params:options",
+    "factor": "params:factor",
+}
+INFERENCE = Pipeline(
+    [
+        node(clean, "rows", "clean_rows", name="clean"),
+        node(spoil, "clean_rows", "count", name="spoil"),
+        node(score, SCORE, "scores", name="score"),
+    ]
+)
+TRAIN = Pipeline(
+    [
+        node(fit, "rows", "line", name="fit"),
+        node(fit, "rows", "saved_line", name="save"),
+        node(words, "rows", "words", name="words"),
+        node(parts, "rows", "parts", name="parts"),
+        node(limit, "rows", "limit", name="limit"),
+    ]
+)
+
+
+def packed(pipeline: Pipeline, output: str = "scorer", input: str = "rows") -> Pipeline:
+    return Pipeline([pipeline_model(pipeline, "scoring", input=input, output=output)])
+
+
+def register_pipelines() -> dict[str, Pipeline]:
+    failing = Pipeline([node(fail, "rows", "scores", name="fail")])
+    lists = Pipeline([node(double, "numbers", "doubles", name="double")])
+    small = Pipeline([node(values, ["rows", "words"], "scores", name="values")])
+    reads_memory = Pipeline([node(fit, "rows", "memory", name="fit_again")])
+    uses = {**SCORE, "lines": "memory"}
+    memory = Pipeline([*INFERENCE.nodes[:2], node(score, uses, "scores", name="score")])
+    return {
+        "__default__": TRAIN + packed(INFERENCE),
+        "train": TRAIN,
+        "scoring": packed(INFERENCE),
+        "failing": packed(failing),
+        "small": Pipeline([node(words, "rows", "words", name="words")]) + packed(small),
+        "lists": packed(lists, input="numbers"),
+        "memory": reads_memory + packed(memory),
+        "nowhere": packed(INFERENCE, output="elsewhere"),
+        "flavour": packed(INFERENCE, output="pyfunc"),
+    }
