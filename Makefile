@@ -1,5 +1,5 @@
 # Everything is installed into .venv; nothing else on the machine is touched.
-.PHONY: check demo docs generated lint release screenshots test test-lowest updates
+.PHONY: check demo docs generated lint release screenshots serving test test-lowest test-serving updates
 
 export DO_NOT_TRACK = 1
 unexport PYTHONDONTWRITEBYTECODE  # what is compiled once stays so
@@ -13,7 +13,7 @@ UV = .venv/bin/uv
 	$(UV) pip install --quiet --python .venv/bin/python --group dev
 	@touch .venv
 
-demo: .venv  ## render a project, install it, run its pipeline, show the run
+demo: .venv  ## render a project, install it, run its pipeline, show the run, ask its model
 	.venv/bin/python -m scripts.demo
 
 test: .venv  ## everything that .ci/run asks for
@@ -30,6 +30,9 @@ test-lowest: .venv  ## the tracking module on the lowest versions that a project
 	$(UV) venv --quiet --clear .venv-lowest
 	$(UV) pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct --group dev
 	.venv-lowest/bin/python -m pytest tests/tracking
+
+test-serving: .venv  ## serve a pipeline in an environment of its own requirements
+	.venv/bin/python -m pytest -n 0 tests/e2e/serving_environment.py
 
 lint: .venv  ## what pre-commit checks
 	.venv/bin/pre-commit run --all-files
@@ -50,3 +53,6 @@ release: .venv  ## build the release VERSION into dist/, with its notes
 
 updates: .venv  ## try 500 updates of edited projects, and keep the figures
 	.venv/bin/python benchmarks/updates.py
+
+serving: .venv  ## serve a pipeline beside kedro-mlflow, and keep the figures
+	.venv/bin/python -m benchmarks.serving

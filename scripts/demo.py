@@ -1,9 +1,12 @@
-"""``make demo``: create a project, install it, run it, and show the tracked run."""
+"""``make demo``: create a project, install it, run it, show the run, ask its model."""
 
 import os
+import shlex
 import shutil
+import socket
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 from copier import run_copy
@@ -50,6 +53,37 @@ def show_run() -> None:
     console.print(table)
 
 
+def ask_the_model() -> None:
+    """Serve the pipeline, and ask it for one penguin by HTTP, as its message says."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    words = [".venv/bin/kedro", "mlflow", "serve", "--port", str(port)]
+    with (
+        console.status("kedro mlflow serve"),
+        subprocess.Popen(
+            words,
+            cwd=PROJECT,
+            env=_environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        ) as server,
+    ):
+        assert server.stdout
+        call = next((line for line in server.stdout if line.startswith("curl")), "")
+        try:
+            _, address, *_, body = shlex.split(call)
+            kind = {"Content-Type": "application/json"}
+            request = urllib.request.Request(address, body.encode(), kind)
+            with urllib.request.urlopen(request, timeout=60) as response:
+                answer = response.read().decode()
+        finally:
+            server.terminate()
+    console.print("[green]✓[/] kedro mlflow serve")
+    console.print(f"  {body}\n  {answer}", soft_wrap=True)
+
+
 def _environment() -> dict[str, str]:
     own = {k: v for k, v in os.environ.items() if k not in ("VIRTUAL_ENV", "MAKEFLAGS")}
     bin_folder = str(Path(sys.executable).parent)
@@ -64,6 +98,7 @@ def main() -> None:
     step("uv sync", "uv", "sync")
     step("kedro run", "uv", "run", "kedro", "run")
     show_run()
+    ask_the_model()
     console.print(f"The project: {PROJECT.relative_to(HERE)}")
     console.print("See it in a browser:", style="bold")
     console.print("  cd demo/penguin-classifier && .venv/bin/kedro mlflow ui")

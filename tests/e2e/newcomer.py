@@ -44,7 +44,7 @@ def runs(project: Path) -> list[Run]:
 
 @contextmanager
 def served(project: Path, line: str) -> Iterator[str]:
-    """Run ``kedro mlflow ui``, and yield the address that it prints."""
+    """Run ``kedro mlflow ui`` or ``serve``, and yield the address that it prints."""
     server = subprocess.Popen(
         ["sh", "-c", line],
         cwd=project,
@@ -54,7 +54,10 @@ def served(project: Path, line: str) -> Iterator[str]:
     )
     try:
         assert server.stdout
-        printed = (re.search(r"http://localhost:\d+", line) for line in server.stdout)
+        printed = (
+            re.search(r"http://(localhost|127.0.0.1):\d+", line)
+            for line in server.stdout
+        )
         address = next(found[0] for found in printed if found)
         wait_until(lambda: requests.get(f"{address}/health", timeout=5).ok)
         yield address

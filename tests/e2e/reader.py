@@ -18,12 +18,14 @@ class Reader:
 
     Attributes:
         project: where the reader is.
-        address: of MLflow's pages, once the reader has opened them.
+        address: of the server that the reader has started last.
+        answers: what each call of ``curl`` and ``predict`` has printed.
     """
 
     def __init__(self, page: str, folder: Path) -> None:
         self.project = folder
         self.address = ""
+        self.answers: list[str] = []
         self._blocks = re.findall(
             r"```(\w+)\n(.*?)```", (TEMPLATE / page).read_text("utf-8"), re.S
         )
@@ -44,7 +46,7 @@ class Reader:
             if language == "sh":
                 for line in block.splitlines():
                     self._type(line)
-            else:
+            elif block.startswith("# "):
                 self._write(block)
             yield block
 
@@ -55,11 +57,13 @@ class Reader:
         line = line.replace("<url of this repository>", here)
         if line.startswith("cd "):
             self.project /= line.removeprefix("cd ")
-        elif line.endswith("kedro mlflow ui"):
+        elif line.endswith(("kedro mlflow ui", "kedro mlflow serve")):
             line = f"{self._activate}exec {line}"
             self.address = self._open.enter_context(served(self.project, line))
         else:
-            succeed(self.project, "sh", "-c", self._activate + line)
+            said = succeed(self.project, "sh", "-c", self._activate + line)
+            if "curl" in line or "predict" in line:
+                self.answers.append(said)
         if line.endswith(activate := ". .venv/bin/activate"):
             self._activate = f"{activate} && "
 

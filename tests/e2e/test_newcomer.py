@@ -38,7 +38,9 @@ def test_run_has_parameters_metrics_picture_and_model(ran: Path) -> None:
         "confusion_matrix.png"
     ]
     models = client.search_logged_models([first.info.experiment_id])
-    (model,) = (m for m in models if m.source_run_id == first.info.run_id)
+    ours = {m.name: m for m in models if m.source_run_id == first.info.run_id}
+    assert set(ours) == {"classifier", "penguin_model"}
+    model = ours["classifier"]
     requirements = Path(model.artifact_location.removeprefix("file://"))
     pins = (requirements / "requirements.txt").read_text().splitlines()
     assert any(pin.startswith("scikit-learn==") for pin in pins)
@@ -121,6 +123,16 @@ def test_plugin_kedro_mlflow_is_disabled_where_it_is_installed(render: Render) -
     assert "Say where runs would go" in succeed(
         project, ".venv/bin/kedro", "mlflow", "--help"
     )
+
+
+def test_pipeline_is_served(ran: Path) -> None:
+    with Reader("docs/serve-it.md", ran) as reader:
+        assert len(list(reader.activate())) > 5
+        by_file, by_http, unsure = reader.answers
+    assert '{"species": "Adelie", "probability": 0.9' in by_file
+    assert '"species": "Gentoo"' in by_file
+    assert '"species": "Adelie"' in by_http
+    assert '"species": "unknown"' in unsure
 
 
 def test_ui_serves_the_run(ran: Path, reader: Reader) -> None:

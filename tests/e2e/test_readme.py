@@ -32,3 +32,4 @@ def test_demo_shows_the_run() -> None:
     ).stdout
     assert "FINISHED" in shown
     assert "accuracy" in shown
+    assert '"predictions": [{"species": "Adelie"' in shown

@@ -218,7 +218,7 @@ def sync(
 @_env_option
 @_pipeline_option
 @click.option("--host", metavar="NAME", default="127.0.0.1", show_default=True)
-@click.option("--port", type=int, metavar="NUMBER", default=5001, show_default=True)
+@click.option("--port", type=int, metavar="NUMBER", default=8080, show_default=True)
 @click.option(
     "--env-manager",
     type=click.Choice(["local", "uv", "virtualenv", "conda"]),
