@@ -58,6 +58,10 @@ def fail(rows: pd.DataFrame) -> pd.DataFrame:
     raise ValueError(f"no good: {list(rows['word'])}")
 
 
+def predicted(rows: pd.DataFrame, line: Any) -> list[float]:
+    return list(line.predict(rows[["x"]].fillna(0.0)))
+
+
 def values(rows: pd.DataFrame, words: dict[str, float]) -> list[float]:
     return list(rows["word"].map(words))
 
@@ -105,6 +109,7 @@ def packed(pipeline: Pipeline, output: str = "scorer", input: str = "rows") -> P
 def register_pipelines() -> dict[str, Pipeline]:
     failing = Pipeline([node(fail, "rows", "scores", name="fail")])
     lists = Pipeline([node(double, "numbers", "doubles", name="double")])
+    fitted = Pipeline([node(predicted, ["rows", "line"], "scores", name="predicted")])
     small = Pipeline([node(values, ["rows", "words"], "scores", name="values")])
     reads_memory = Pipeline([node(fit, "rows", "memory", name="fit_again")])
     uses = {**SCORE, "lines": "memory"}
@@ -114,6 +119,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         "train": TRAIN,
         "scoring": packed(INFERENCE),
         "failing": packed(failing),
+        "fitted": packed(fitted),
         "small": Pipeline([node(words, "rows", "words", name="words")]) + packed(small),
         "lists": packed(lists, input="numbers"),
         "memory": reads_memory + packed(memory),
