@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from textwrap import dedent, indent
 
 import mlflow
 import pytest
@@ -15,11 +16,47 @@ from tests.releases import Project, Template, git
 BIN = Path(sys.executable).parent
 PAGE = (TEMPLATE / "docs/adopting.md").read_text("utf-8")
 COPY, UNDO, DEPENDENCIES, PLUGIN, TRY = re.findall(r"```sh\n(.*?)```", PAGE, re.S)
+REGISTRY_FILE = "src/old_project/pipeline_registry.py"
 REGISTRY = """
 from kedro.pipeline import Pipeline, node
 
 def register_pipelines():
     return {"__default__": Pipeline([node(lambda a: a, "params:a", "score", name="a")])}
+"""
+MOVING = (TEMPLATE / "docs/moving-from-kedro-mlflow.md").read_text("utf-8")
+BEFORE, AFTER = (
+    indent(dedent(block), "    ")
+    for block in re.findall(r"```python\n(.*?)```", MOVING, re.S)
+)
+(MODEL,) = re.findall(r"```yaml\n(.*?)```", MOVING, re.S)
+SCORING = """
+import pandas as pd
+
+
+def train(rows):
+    return {"slope": rows["y"].sum() / rows["x"].sum()}
+
+
+def score(rows, line):
+    return rows["x"] * line["slope"]
+"""
+PIPELINES_AS_MODELS = f"""
+from kedro.pipeline import Pipeline, node
+
+from .scoring import score, train
+
+
+def register_pipelines():
+    pipelines = {{}}
+    training = Pipeline(
+        [
+            node(lambda a: a, "params:a", "score", name="a"),
+            node(train, "rows", "line", name="train"),
+        ]
+    )
+    inference = Pipeline([node(score, ["rows", "line"], "scores", name="score")])
+{BEFORE}
+    return pipelines
 """
 SETTINGS = """
 
@@ -142,7 +179,16 @@ def test_project_of_kedro_mlflow_moves_over(
     theirs: Project, template: Template
 ) -> None:
     name = "kedro_mlflow.io.metrics.MlflowMetricDataset"
-    theirs.write("conf/base/catalog.yml", f"score: {{type: {name}}}\n")
+    files = "data/rows.csv", "data/line.json"
+    theirs.write(
+        "conf/base/catalog.yml",
+        f"score: {{type: {name}}}\n"
+        f"rows: {{type: pandas.CSVDataset, filepath: {files[0]}}}\n"
+        f"line: {{type: json.JSONDataset, filepath: {files[1]}}}\n",
+    )
+    theirs.write(files[0], "x,y,unused\n1.0,2.0,0\n2.0,4.0,0\n")
+    theirs.write("src/old_project/scoring.py", SCORING)
+    theirs.write(REGISTRY_FILE, PIPELINES_AS_MODELS)
     own = "tracking:\n  run:\n    name: as before\n"
     theirs.write("conf/base/mlflow.yml", own)
     theirs.write("requirements.txt", "kedro~=1.2\nkedro-mlflow>=2\n")
@@ -152,9 +198,16 @@ def test_project_of_kedro_mlflow_moves_over(
     shell(theirs.path, DEPENDENCIES)
     shell(theirs.path, PLUGIN, penguin_classifier="old_project")
     assert "kedro-mlflow" not in theirs.read("pyproject.toml")
+    theirs.replace(REGISTRY_FILE, BEFORE, AFTER)
+    catalog = theirs.read("conf/base/catalog.yml")
+    model = dedent(MODEL).replace("<package>", "old_project")
+    theirs.write("conf/base/catalog.yml", catalog + model)
     shell(theirs.path, TRY)
     run = only_run(theirs)
     assert run.info.run_name == "as before"
+    theirs.write("new.json", '{"dataframe_records": [{"x": 5.0}]}')
+    answer = shell(theirs.path, "kedro mlflow predict new.json 2>/dev/null")
+    assert '"predictions": [10.0]' in answer or '[{"x": 10.0}]' in answer
     assert run.data.metrics == {"score": 3.0}
 
 

@@ -78,9 +78,9 @@ class Scored:
         self.path = path
         self.store = f"sqlite:///{path.as_posix()}/mlruns/mlflow.db"
 
-    def run(self, *pipelines: str, **options: Any) -> Any:
+    def run(self, *pipelines: str, env: str | None = None, **options: Any) -> Any:
         names = list(pipelines) or None
-        with KedroSession.create(self.path, save_on_close=False) as session:
+        with KedroSession.create(self.path, save_on_close=False, env=env) as session:
             return session.run(pipeline_names=names, **options)
 
     @property

@@ -124,7 +124,10 @@ def test_data_comes_in_the_form_of_training(
     )
     for found in (answer, served.predict(parsed.data)):
         assert type(found) is type(data)
-        np.testing.assert_equal(found, data)
+        if isinstance(data, pd.DataFrame):
+            pd.testing.assert_frame_equal(found, data)
+        else:
+            np.testing.assert_equal(found, data)
 
 
 def test_failed_example_fails_the_run_and_registers_nothing(scored: Scored) -> None:

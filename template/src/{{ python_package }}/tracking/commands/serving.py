@@ -21,7 +21,7 @@ from kedro.io import CatalogProtocol, DatasetError
 from kedro.pipeline import Node
 
 from ..config.loading import mlflow_config
-from ..datasets import inner
+from ..datasets import inner_dataset
 from ..datasets.artifacts import MlflowArtifactDataset
 from ..datasets.models import MlflowModelTrackingDataset
 from ..errors import TrackingError, did_you_mean
@@ -186,7 +186,7 @@ def package(project: Path, env: str, run_id: str, pipeline: str) -> list[str]:
 def _logged(
     catalog: "CatalogProtocol[Any, Any]", node: Node, packing: Packing, run_id: str
 ) -> str:
-    datasets = {name: inner(catalog.get(name)) for name in packing.artifacts}
+    datasets = {name: inner_dataset(catalog.get(name)) for name in packing.artifacts}
     for name, dataset in datasets.items():
         if not isinstance(dataset, (MlflowArtifactDataset, MlflowModelTrackingDataset)):
             raise TrackingError(
@@ -195,7 +195,7 @@ def _logged(
             )
         dataset.run_id = run_id
     model = packing(*(catalog.load(name) for name in node.inputs))
-    target = inner(catalog.get(node.outputs[0]))
+    target = inner_dataset(catalog.get(node.outputs[0]))
     target.add_save_args(datasets=datasets, run_id=run_id)
     return str(target.log(model).model_uri)
 

@@ -27,7 +27,7 @@ def connect(
 
     def connected(*args: Any, **kwargs: Any) -> Any:
         dataset = get(*args, **kwargs)
-        if isinstance(ours := inner(dataset), MlflowDataset):
+        if isinstance(ours := inner_dataset(dataset), MlflowDataset):
             ours.connect(args[0] if args else kwargs["key"], server)
         return dataset
 
@@ -76,14 +76,14 @@ def _mlflow_datasets(
 ) -> list[tuple[str, MlflowDataset]]:
     found = []
     for name in pipeline.datasets():
-        dataset = inner(catalog.get(name) if name in catalog else None)
+        dataset = inner_dataset(catalog.get(name) if name in catalog else None)
         if isinstance(dataset, MlflowDataset):
             found.append((name, dataset))
     return found
 
 
-def inner(dataset: Any) -> Any:
-    """Return the dataset inside of a cached one, or else the dataset itself."""
+def inner_dataset(dataset: Any) -> Any:
+    """Return the dataset inside a cached one, or the dataset itself."""
     if isinstance(dataset, CachedDataset):
         return dataset._dataset  # private, seen in Kedro 1.2 to 1.7
     return dataset

@@ -9,7 +9,7 @@ from typing import Any
 from kedro.io import CatalogProtocol
 from kedro.pipeline import Node, Pipeline
 
-from ..datasets import inner
+from ..datasets import inner_dataset
 from ..datasets.models import MlflowModelTrackingDataset
 from ..errors import TrackingError
 from .artifacts import is_stored
@@ -90,7 +90,7 @@ def _is_installed(module: str) -> bool:
 
 
 def _dataset(catalog: "CatalogProtocol[Any, Any]", name: str) -> Any:
-    return inner(catalog.get(name))
+    return inner_dataset(catalog.get(name))
 
 
 def _kind(dataset: Any) -> str:
