@@ -24,6 +24,6 @@ def test_model_of_a_run_without_a_server_is_sent_and_answers(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
     served = mlflow.pyfunc.load_model(f"models:/scorer/{version.version}")
     assert served.predict(ROWS[["x", "word"]])["score"][0] == pytest.approx(1102.0)
-    model = client.get_logged_model(version.model_id)
+    model = client.get_logged_model(version.source.removeprefix("models:/"))
     assert model.source_run_id == version.run_id
     assert model.tags["kedro.pipeline"] == "scoring"

@@ -217,24 +217,14 @@ def sync(
 @click.argument("model", required=False)
 @_env_option
 @_pipeline_option
-@click.option("--host", metavar="NAME", default="127.0.0.1", show_default=True)
 @click.option("--port", type=int, metavar="NUMBER", default=8080, show_default=True)
-@click.option(
-    "--env-manager",
-    type=click.Choice(["local", "uv", "virtualenv", "conda"]),
-    default="local",
-    show_default=True,
-    help="What it runs in: this environment, or one of its own requirements.",
-)
 @click.pass_obj
 def serve(
     metadata: ProjectMetadata,
     model: str | None,
     env: str | None,
     pipeline: str | None,
-    host: str,
     port: int,
-    env_manager: str,
 ) -> None:
     """Serve the model of a pipeline, and show the command that calls it.
 
@@ -245,7 +235,7 @@ def serve(
 
     path = metadata.project_path
     with downloaded_model(path, _environment(env), model, pipeline) as folder:
-        raise SystemExit(serve(folder, host, port, env_manager))
+        raise SystemExit(serve(folder, port))
 
 
 @mlflow_commands.command()

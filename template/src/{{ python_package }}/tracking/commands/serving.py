@@ -34,6 +34,8 @@ from ..serving.node import Packing
 from .context import load_context
 from .ui import is_free
 
+_HOST = "127.0.0.1"
+
 
 @contextmanager
 def downloaded_model(
@@ -105,36 +107,34 @@ def _uri(which: str | None, pipeline: str | None, experiment: str) -> str:
     )
 
 
-def serve(model: str, host: str, port: int, env_manager: str) -> int:
-    """Serve a model until Ctrl-C; returns the exit code of MLflow's server.
+def serve(model: str, port: int) -> int:
+    """Serve a model on this machine until Ctrl-C; returns the exit code of MLflow's server.
 
     Raises:
         TrackingError: the port is taken.
     """
-    if not is_free(host, port):
-        raise TrackingError(
-            f"Port {port} on {host} is taken; give another with --port."
-        )
-    where = ("--host", host, "--port", port, "--env-manager", env_manager)
+    if not is_free(_HOST, port):
+        raise TrackingError(f"Port {port} is taken; give another with --port.")
+    where = ("--host", _HOST, "--port", port, "--env-manager", "local")
     here = str(Path(sys.executable).parent)  # MLflow looks for uvicorn on the path
     env = {**os.environ, "PATH": os.pathsep.join((here, os.environ.get("PATH", "")))}
     process = subprocess.Popen(_mlflow("serve", model, *where), env=env)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: process.terminate())
-    while process.poll() is None and is_free(host, port):
+    while process.poll() is None and is_free(_HOST, port):
         time.sleep(0.2)
     if process.poll() is None:
-        click.echo(f"Call the model, until Ctrl-C, with:\n{_curl(model, host, port)}")
+        click.echo(f"Call the model, until Ctrl-C, with:\n{_curl(model, port)}")
     code = process.wait()
     return 0 if code == -signal.SIGTERM else code
 
 
-def _curl(model: str, host: str, port: int) -> str:
+def _curl(model: str, port: int) -> str:
     request = json.loads(Path(model, "serving_input_example.json").read_text("utf-8"))
     if table := request.get("dataframe_split"):
         table["data"] = table["data"][:1]
     return (
-        f"curl http://{host}:{port}/invocations -H 'Content-Type: application/json' "
+        f"curl http://{_HOST}:{port}/invocations -H 'Content-Type: application/json' "
         f"-d {shlex.quote(json.dumps(request))}"
     )
 
