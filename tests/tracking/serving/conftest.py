@@ -1,5 +1,6 @@
 """Fixtures: a project with a pipeline to serve, run once."""
 
+import importlib
 import shutil
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ import mlflow
 import pandas as pd
 import pytest
 import yaml
+from click.testing import CliRunner, Result
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from mlflow.entities import LoggedModel, Run
@@ -82,6 +84,15 @@ class Scored:
         names = list(pipelines) or None
         with KedroSession.create(self.path, save_on_close=False, env=env) as session:
             return session.run(pipeline_names=names, **options)
+
+    def kedro(self, *words: str) -> Result:
+        """Call ``kedro mlflow …`` in this process."""
+        commands = importlib.import_module("scored.tracking.commands.cli")
+        metadata = bootstrap_project(self.path)
+        done = CliRunner().invoke(commands.mlflow_commands, words, obj=metadata)
+        if done.exception and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        return done
 
     @property
     def client(self) -> mlflow.MlflowClient:

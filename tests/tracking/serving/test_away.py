@@ -3,7 +3,6 @@
 import mlflow
 import pytest
 
-from tests.tracking.conftest import kedro
 from tests.tracking.serving.conftest import ROWS, Scored
 
 
@@ -18,8 +17,8 @@ def test_model_of_a_run_without_a_server_is_sent_and_answers(
     scored.run("train", "scoring", env="away")
     client = mlflow.MlflowClient(server)
     assert client.get_experiment_by_name("scored away") is None
-    done = kedro(scored.path, "sync")
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = scored.kedro("sync")
+    assert done.exit_code == 0, done.stdout + done.stderr
     (version,) = client.search_model_versions("name = 'scorer'")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
     served = mlflow.pyfunc.load_model(f"models:/scorer/{version.version}")

@@ -12,7 +12,6 @@ import pandas as pd
 import pytest
 
 from tests.scoring_client import ask_in_every_way, scoring_server
-from tests.tracking.conftest import kedro
 from tests.tracking.serving.conftest import Scored
 
 ELSEWHERE = """
@@ -80,22 +79,22 @@ def test_predict_and_package(scored: Scored, tmp_path: Path) -> None:
     first = scored.runs()[-1]
     file = tmp_path / "new.csv"
     file.write_text("x,word\n1,a\n2,b\n")
-    done = kedro(scored.path, "predict", str(file), first.info.run_id)
-    assert done.returncode == 0, done.stderr
+    done = scored.kedro("predict", str(file), first.info.run_id)
+    assert done.exit_code == 0, done.stderr
     scores = [each["score"] for each in json.loads(done.stdout)["predictions"]]
     assert scores == pytest.approx([1102.0, 1204.0])
     file.write_text("y\n1\n")
-    done = kedro(scored.path, "predict", str(file), first.info.run_id)
-    assert done.returncode == 1
+    done = scored.kedro("predict", str(file), first.info.run_id)
+    assert done.exit_code == 1
     assert "missing inputs" in done.stderr
     assert "Traceback" not in done.stderr
 
-    done = kedro(scored.path, "package", first.info.run_id, "--pipeline", "scoring")
-    assert done.returncode == 1
+    done = scored.kedro("package", first.info.run_id, "--pipeline", "scoring")
+    assert done.exit_code == 1
     assert "'parts', which is in no run, but in a Partitioned" in done.stderr
     before = scored.client.get_run(first.info.run_id).info
-    done = kedro(scored.path, "package", first.info.run_id, "--pipeline", "fitted")
-    assert done.returncode == 0, done.stderr
+    done = scored.kedro("package", first.info.run_id, "--pipeline", "fitted")
+    assert done.exit_code == 0, done.stderr
     made = scored.client.get_logged_model(done.stdout.split("models:/")[1].strip())
     assert made.source_run_id == first.info.run_id
     assert made.tags["kedro.pipeline"] == "scoring"
