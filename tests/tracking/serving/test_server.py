@@ -71,7 +71,7 @@ def test_node_that_fails_is_named_and_shows_no_data(
     rows = pd.DataFrame({"word": ["of a patient"]})
     with pytest.raises(errors.TrackingError) as failed:
         served.predict(rows)
-    assert "node 'judge': ValueError in scoring.py, line" in str(failed.value)
+    assert "the node 'judge' raised ValueError in scoring.py, line" in str(failed.value)
     assert "patient" not in "".join(traceback.format_exception(failed.value))
 
 

@@ -92,13 +92,15 @@ def _uri(which: str | None, pipeline: str | None, experiment: str) -> str:
             return f"models:/{which}"
         return f"models:/{which}/latest"
     client = MlflowClient()
-    there = None if which else client.get_experiment_by_name(experiment)
-    ids = [client.get_run(which).info.experiment_id] if which else []
-    found = client.search_logged_models(ids or [there.experiment_id] if there else ids)
-    for model in found:
-        if which in (None, model.source_run_id) and model.status == "READY":
-            if (name := model.tags.get(PIPELINE)) and pipeline in (None, name):
-                return f"models:/{model.model_id}"
+    if which:
+        ids = [client.get_run(which).info.experiment_id]
+    else:
+        there = client.get_experiment_by_name(experiment)
+        ids = [there.experiment_id] if there else []
+    for model in client.search_logged_models(ids) if ids else ():
+        name = model.tags.get(PIPELINE)
+        if name and pipeline in (None, name) and which in (None, model.source_run_id):
+            return f"models:/{model.model_id}"
     of = f"the run {which}" if which else f"the experiment '{experiment}'"
     raise TrackingError(
         f"There is no model of {f'the pipeline {pipeline!r}' if pipeline else 'a pipeline'} "

@@ -83,10 +83,8 @@ class PipelineModel:
             try:
                 rest.update(step.run(given))
             except Exception as error:
-                last = traceback.extract_tb(error.__traceback__)[-1]
-                where = f"{Path(last.filename).name}, line {last.lineno}"
-                message = f"node '{step.name}': {type(error).__name__} in {where}"
-                raise TrackingError(f"{self.name}: {message}") from None
+                message = f"{self.name}: the node '{step.name}' raised {_where(error)}"
+                raise TrackingError(message) from None
         return for_mlflow(rest[self.output])
 
     def run(self, data: Any) -> Any:
@@ -100,25 +98,19 @@ class PipelineModel:
 
         As in Kedro, a node cannot change what another one gets.
         """
-        values = {
-            f"params:{k}": v for k, v in {**self.params, **(params or {})}.items()
-        }
+        defaults = {**self.params, **(params or {})}
+        values = {f"params:{name}": value for name, value in defaults.items()}
         values = {**self.artifacts, **values, self.input: data}
-        left = Counter(n for step in self.steps for n in set(names(step.inputs)))
+        left = Counter(name for step in self.steps for name in set(names(step.inputs)))
+        left.update(values.keys() - self.artifacts.keys())  # the caller keeps its own
         for step in self.steps:
             wanted = set(names(step.inputs))
             left.subtract(wanted)
-            yield (
-                step,
-                {
-                    name: deepcopy(values[name])
-                    if name not in self.artifacts
-                    and (left[name] or name[:7] == "params:")
-                    else values[name]
-                    for name in wanted
-                },
-                values,
-            )
+            given = {name: values[name] for name in wanted}
+            for name in wanted - self.artifacts.keys():
+                if left[name]:
+                    given[name] = deepcopy(given[name])
+            yield step, given, values
 
 
 def names(datasets: str | list[str] | dict[str, str] | None) -> list[str]:
@@ -126,6 +118,14 @@ def names(datasets: str | list[str] | dict[str, str] | None) -> list[str]:
     if isinstance(datasets, str):
         return [datasets]
     return list(datasets.values() if isinstance(datasets, dict) else datasets or ())
+
+
+def _where(error: Exception) -> str:
+    """Return the kind of an error and its line in the package, without its message."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if PACKAGE in Path(frame.filename).parts]
+    last = (ours or frames)[-1]
+    return f"{type(error).__name__} in {Path(last.filename).name}, line {last.lineno}"
 
 
 def code_version(folder: Path) -> str:

@@ -46,11 +46,9 @@ class Packing:
         params = {
             k.removeprefix("params:"): v for k, v in given.items() if k not in artifacts
         }
-        of_run = (params, artifacts, form_of(data))
-        model = PipelineModel(
-            self.name, self.steps, self.inputs[0], self.output, *of_run
-        )
-        rows = data.head(_ROWS) if hasattr(data, "head") else _first(data)
+        names = (self.name, self.steps, self.inputs[0], self.output)
+        model = PipelineModel(*names, params, artifacts, form_of(data))
+        rows = _first(data)
         answer = model.run(rows)
         if hasattr(data, "columns"):
             columns = list(self.columns or _needed(model, rows, answer))
@@ -105,7 +103,8 @@ def pipeline_model(
             f"{', '.join(outputs) or 'none'}."
         )
     for parameter in free:
-        if parameter == "parameters" or is_secret_name(parameter, SECRET_NAMES):
+        is_secret = is_secret_name(parameter.partition("params:")[2], SECRET_NAMES)
+        if parameter == "parameters" or is_secret:
             raise TrackingError(
                 f"{title}: '{parameter}' would be stored in the model. Name the parameters "
                 "that it needs, as params:<name>; a secret comes from the environment."
@@ -137,11 +136,10 @@ def path_of(func: Any) -> str:
 
 
 def _first(data: Any) -> Any:
-    return (
-        data[:_ROWS]
-        if hasattr(data, "__getitem__") and not isinstance(data, dict | str)
-        else data
-    )
+    if hasattr(data, "head"):
+        return data.head(_ROWS)
+    is_one = isinstance(data, dict | str) or not hasattr(data, "__getitem__")
+    return data if is_one else data[:_ROWS]
 
 
 def _needed(model: PipelineModel, rows: Any, answer: Any) -> list[str]:
