@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Render
-from tests.e2e.newcomer import command, environment, runs, succeed
-from tests.scoring_client import ask_in_every_way, scoring_server
+from tests.e2e.newcomer import environment, runs, succeed
+from tests.scoring_client import ask, ask_in_every_way, scoring_server
 
 PENGUIN = {
     "bill_length_mm": 39.1,
@@ -49,26 +49,30 @@ def test_it_serves_in_an_environment_of_its_requirements(
 
 
 def test_steps_of_its_dockerfile_work(model: Path, tmp_path: Path) -> None:
-    """What needs an engine is left out: the base image, apt and the layers."""
+    """What needs an engine is left out: the base image, apt, nginx and the layers."""
     words = ["generate-dockerfile", "--model-uri", str(model), "-d", "image"]
-    succeed(tmp_path, "mlflow", "models", *words, "--env-manager", "uv")
+    succeed(tmp_path, "mlflow", "models", *words, "--env-manager", "local")
     lines = (tmp_path / "image/Dockerfile").read_text().splitlines()
     (source,) = (line.split()[1] for line in lines if line.startswith("COPY"))
-    assert (tmp_path / "image" / source / "MLmodel").exists()
-    succeed(tmp_path, "uv", "venv", "python")
-    python = str(tmp_path / "python/bin/python")
+    image = tmp_path / "image" / source
+    assert (image / "MLmodel").exists()
+
+    succeed(tmp_path, "uv", "venv", "--seed", "python")
+    bin_folder = tmp_path / "python/bin"
     (pip,) = (line for line in lines if line.startswith("RUN pip install"))
-    succeed(
-        tmp_path, "uv", "pip", "install", "--python", python, *pip.split()[3:], "uv"
-    )
+    succeed(tmp_path, str(bin_folder / "pip"), *pip.split()[2:])
     (install,) = (line for line in lines if "_install_pyfunc_deps" in line)
-    code = re.findall('"(.+)"', install)[0]
-    code = code.replace("/opt/ml/model", str(tmp_path / "image" / source))
-    env = {**environment(), "MLFLOW_ENV_ROOT": str(tmp_path / "environments")}
-    env["PATH"] = f"{tmp_path}/python/bin:{env['PATH']}"
+    code = re.findall('"(.+)"', install)[0].replace("/opt/ml/model", str(image))
+    env = environment()
+    env["PATH"] = f"{bin_folder}:{env['PATH']}"
     done = subprocess.run(
-        [python, "-c", code], env=env, capture_output=True, text=True, check=False
-    )
+        [bin_folder / "python", "-c", code],
+        env=env, capture_output=True, text=True, check=False,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    answer = command(tmp_path, "sh", "-c", "ls environments")
-    assert answer.stdout.startswith("mlflow-")
+    words = [str(bin_folder / "mlflow"), "models", "serve", "--model-uri", str(image)]
+    with scoring_server(
+        tmp_path, *words, "--env-manager", "local", cwd=tmp_path, env=env
+    ) as address:
+        (answer,) = ask(address, [PENGUIN]).json()["predictions"]
+    assert answer["species"] == "Adelie"
