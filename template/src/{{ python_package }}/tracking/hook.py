@@ -71,7 +71,8 @@ class MlflowHook:
         from .run.parameters import pipeline_params
 
         params = pipeline_params(pipeline, catalog, options.params)
-        run = TrackedRun(context, run_params, params)
+        nodes = [node.name for node in pipeline.nodes]
+        run = TrackedRun(context, run_params, params, nodes)
         open_run(run, catalog)
         bind(pipeline, catalog, run.handle)
         attach_workers(catalog, run.handle)

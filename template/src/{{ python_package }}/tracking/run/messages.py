@@ -43,6 +43,18 @@ def say_joined(run: "RunInfo") -> None:
     _say(f"MLflow run '{_name(run)}' is active already; this run logs to it")
 
 
+def say_joined_by_key(run: "RunInfo", attempt: int, connection: "Connection") -> None:
+    """Log which run a task belongs to.
+
+    Args:
+        run: the run of its workflow.
+        attempt: which attempt of the task this is, from 1.
+        connection: the run's server.
+    """
+    again = f", attempt {attempt}" if attempt > 1 else ""
+    _say(f"Task of MLflow run '{_name(run)}' at {connection.display_uri}{again}")
+
+
 def say_offline(run: "RunInfo", away: Exception) -> None:
     """Warn that a run is recorded on this machine, and why."""
     _logger.warning(
@@ -89,6 +101,7 @@ def say_ended(
     seconds: float,
     connection: "Connection",
     on_server: "RunInfo | None",
+    is_task: bool = False,
 ) -> None:
     """Log how the run ended, and where to look at it.
 
@@ -98,8 +111,10 @@ def say_ended(
         seconds: how long it took.
         connection: to its server.
         on_server: the run as the server knows it; None if the server is away.
+        is_task: whether only a task of it has ended.
     """
-    ended = f"MLflow run '{_name(run)}' {status} after {duration(seconds)}"
+    what = "Task of MLflow run" if is_task else "MLflow run"
+    ended = f"{what} '{_name(run)}' {status} after {duration(seconds)}"
     url = connection.url(on_server) if on_server else ""
     if url is None:
         ended += f"; '{connection.ui}' shows it"
