@@ -1,14 +1,18 @@
-"""A runner on joblib's loky, whose workers are processes that outlive a node."""
+"""A runner on executors, whose workers outlive a node, or a run."""
 
+import multiprocessing
 import os
+import pickle
 import platform
 import signal
 import subprocess
 import sys
-from concurrent.futures import Executor
+from collections.abc import Callable
+from concurrent.futures import Executor, ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import mlflow
 import pytest
 from click import ClickException
@@ -42,21 +46,46 @@ def register_pipelines():
 """
 
 
+no_windows = pytest.mark.skipif(os.name == "nt", reason="Windows has no forks")
+
+
 def elsewhere() -> None:
     """Let a worker be on a machine of another name."""
     platform.node = lambda: "elsewhere"
 
 
-def runner(project: Project, **options: Any) -> Any:
+def runner(project: Project, make: Callable[[], Executor]) -> Any:
+    """A runner on the executor that a function makes."""
     project.session(Pipeline([]))  # imports the project
     from tracked.tracking import ExecutorRunner
 
-    class LokyRunner(ExecutorRunner):
+    class Runner(ExecutorRunner):
         def executor(self) -> Executor:
-            executor: Executor = get_reusable_executor(2, **options)
-            return executor
+            return make()
 
-    return LokyRunner()
+    return Runner()
+
+
+class Kept(Executor):
+    """Workers that are not shut down with a run, as those of a cluster."""
+
+    def __init__(self, executor: Executor) -> None:
+        self.submit = executor.submit  # type: ignore[method-assign]
+
+
+class Forks(ProcessPoolExecutor):
+    """Two workers that start at once, since they are forks; it pickles as engines do."""
+
+    def __init__(self, initializer: Callable[[], None] | None = None) -> None:
+        super().__init__(2, multiprocessing.get_context("fork"), initializer)
+
+    def submit(self, *call: Any) -> Any:  # type: ignore[override]
+        return super().submit(called, cloudpickle.dumps(call))
+
+
+def called(pickled: bytes) -> Any:
+    function, *arguments = pickle.loads(pickled)
+    return function(*arguments)
 
 
 def pids_and_runs(*_: object) -> list[str]:
@@ -83,12 +112,17 @@ PIPELINE = Pipeline(
 @pytest.fixture(autouse=True)
 def catalog(project: Project) -> None:
     project.write("conf/base/parameters.yml", {"a": 1.0, "b": 2.0})
-    project.write("conf/base/catalog.yml", {"m_{name}": METRIC, "file_{name}": ARTIFACT})
+    project.write(
+        "conf/base/catalog.yml", {"m_{name}": METRIC, "file_{name}": ARTIFACT}
+    )
 
 
 def test_workers_of_an_engine_log_to_the_one_run(project: Project) -> None:
-    for _ in range(2):  # in the same workers, which have nothing of the first run
-        project.run(PIPELINE, runner=runner(project))
+    with get_reusable_executor(2) as pool:
+        for _ in range(2):
+            project.run(PIPELINE, runner=runner(project, lambda: Kept(pool)))
+        left = pool.submit(nodes.look_at_the_run).result()
+    assert left == ["", ""]  # nothing of the runs
     *_, child, run = sorted(project.runs(), key=lambda r: r.info.start_time)[-2:][::-1]
     assert run.info.status == child.info.status == "FINISHED"
     assert run.data.params == {"a": "1.0", "b": "2.0"}
@@ -99,10 +133,9 @@ def test_workers_of_an_engine_log_to_the_one_run(project: Project) -> None:
     assert (pid == str(os.getpid()), {active, variable}) == (False, {run.info.run_id})
     assert [file.path for file in project.client.list_artifacts(run.info.run_id)]
     assert not outboxes(project)
-    with get_reusable_executor(2) as pool:
-        assert pool.submit(nodes.look_at_the_run).result() == ["", ""]
 
 
+@no_windows
 def test_failing_node_fails_the_run_and_keeps_what_others_logged(
     project: Project,
 ) -> None:
@@ -110,18 +143,20 @@ def test_failing_node_fails_the_run_and_keeps_what_others_logged(
         [node(nodes.fail, "params:b", "m_b", name="f"), *PIPELINE.nodes[:1]]
     )
     with pytest.raises(ZeroDivisionError, match="the node's own words"):
-        project.run(failing, runner=runner(project))
+        project.run(failing, runner=runner(project, Forks))
     run = project.only_run()
     assert (run.info.status, run.data.metrics["fluent_1"]) == ("FAILED", 1)
 
 
+@no_windows
 def test_output_in_memory_is_a_sentence_before_any_node(project: Project) -> None:
     pipeline = Pipeline([node(nodes.log_in_node, "params:a", "lost", name="a")])
     with pytest.raises(ClickException, match="lost would stay.*Put them into the cata"):
-        project.run(pipeline, runner=runner(project))
+        project.run(pipeline, runner=runner(project, Forks))
     assert project.only_run().data.metrics == {}
 
 
+@no_windows
 def test_worker_on_another_machine_sends_by_itself(
     project: Project, server: str
 ) -> None:
@@ -129,10 +164,10 @@ def test_worker_on_another_machine_sends_by_itself(
         project.mlflow_yml(
             f"server: {{mlflow_tracking_uri: '{seen.uri}'}}\ntracking: {{experiment: {{name: {project.path.parent.name}}}}}"
         )
-        project.run(PIPELINE, runner=runner(project, initializer=elsewhere))
+        project.run(PIPELINE, runner=runner(project, lambda: Forks(elsewhere)))
         bad = Pipeline([node(log_with_a_bad_name, "params:a", "m_a", name="bad")])
         with pytest.raises(ClickException, match="refused 'a'"):
-            project.run(bad, runner=runner(project, initializer=elsewhere))
+            project.run(bad, runner=runner(project, lambda: Forks(elsewhere)))
     client = mlflow.MlflowClient(server)
     experiment = client.get_experiment_by_name(project.path.parent.name)
     failed, child, run = client.search_runs([experiment.experiment_id])
@@ -142,14 +177,16 @@ def test_worker_on_another_machine_sends_by_itself(
     assert (failed.info.status, failed.data.metrics) == ("FAILED", {"good": 1})
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for a process")
+@no_windows
 def test_ctrl_c_kills_the_run(project: Project) -> None:
     project.write("src/tracked/pipeline_registry.py", REGISTRY)
     command = [Path(sys.executable).with_name("kedro"), "run", "--runner"]
     command.append("tracked.pipeline_registry.LokyRunner")
     env = {**os.environ, "PYTHONPATH": str(TEMPLATE)}
-    process = subprocess.Popen(command, cwd=project.path, env=env)
+    process = subprocess.Popen(
+        command, cwd=project.path, env=env, start_new_session=True
+    )
     wait_until((project.path / "waiting").exists, 60)
-    process.send_signal(signal.SIGINT)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     assert process.wait(60) != 0
     assert project.only_run().info.status == "KILLED"
