@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -54,23 +55,18 @@ def elsewhere() -> None:
     platform.node = lambda: "elsewhere"
 
 
-def runner(project: Project, make: Callable[[], Executor]) -> Any:
+def runner(
+    project: Project, make: Callable[[], AbstractContextManager[Executor]]
+) -> Any:
     """A runner on the executor that a function makes."""
     project.session(Pipeline([]))  # imports the project
     from tracked.tracking import ExecutorRunner
 
     class Runner(ExecutorRunner):
-        def executor(self) -> Executor:
+        def executor(self) -> AbstractContextManager[Executor]:
             return make()
 
     return Runner()
-
-
-class Kept(Executor):
-    """Workers that are not shut down with a run, as those of a cluster."""
-
-    def __init__(self, executor: Executor) -> None:
-        self.submit = executor.submit  # type: ignore[method-assign]
 
 
 class Forks(ProcessPoolExecutor):
@@ -118,9 +114,9 @@ def catalog(project: Project) -> None:
 
 
 def test_workers_of_an_engine_log_to_the_one_run(project: Project) -> None:
-    with get_reusable_executor(2) as pool:
+    with get_reusable_executor(2) as pool:  # which outlives a run, as a cluster does
         for _ in range(2):
-            project.run(PIPELINE, runner=runner(project, lambda: Kept(pool)))
+            project.run(PIPELINE, runner=runner(project, lambda: nullcontext(pool)))
         left = pool.submit(nodes.look_at_the_run).result()
     assert left == ["", ""]  # nothing of the runs
     *_, child, run = sorted(project.runs(), key=lambda r: r.info.start_time)[-2:][::-1]

@@ -345,14 +345,14 @@ def test_run_with_a_parent_is_its_child_in_every_thread(
 ) -> None:
     run_id = command(project, "start").stdout.splitlines()[-1]
     monkeypatch.delenv("KEDRO_MLFLOW_RUN_KEY")
-    run_options(project, parent="${runtime_params:parent}")
+    monkeypatch.setenv("SWEEP", run_id if by == "id" else key)
+    run_options(project, parent="${oc.env:SWEEP}")
     trial = Pipeline([FIRST])
     project.session(trial)
 
     def run_trial(number: int) -> None:
-        params = {"a": number, "parent": run_id if by == "id" else key}
         with KedroSession.create(
-            project.path, save_on_close=False, runtime_params=params
+            project.path, save_on_close=False, runtime_params={"a": number}
         ) as session:
             session.run()
 

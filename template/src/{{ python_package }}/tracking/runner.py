@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from concurrent.futures import Executor, Future, wait
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from kedro.framework import project
@@ -37,8 +38,11 @@ class ExecutorRunner(AbstractRunner):
     """
 
     @abstractmethod
-    def executor(self) -> Executor:
-        """Return the executor of the engine, which is shut down at the end of the run."""
+    def executor(self) -> AbstractContextManager[Executor]:
+        """Return the executor of the engine, as a context manager.
+
+        An executor is one itself, which shuts itself down at the end of the run.
+        """
 
     def _get_executor(self, max_workers: int) -> Executor:
         return _Workers(self.executor())
@@ -69,9 +73,13 @@ class ExecutorRunner(AbstractRunner):
 class _Workers(Executor):
     """The executor of an engine, for the tasks of Kedro's runner."""
 
-    def __init__(self, executor: Executor) -> None:
-        self._executor = executor
+    def __init__(self, executor: AbstractContextManager[Executor]) -> None:
+        self._context = executor
         self._futures: list[Future[Any]] = []
+
+    def __enter__(self) -> "_Workers":
+        self._executor = self._context.__enter__()
+        return self
 
     def submit(self, task: "Task", /) -> "Future[Any]":  # type: ignore[override]
         task.hook_manager, task.parallel = None, True  # a worker makes its own
@@ -79,15 +87,15 @@ class _Workers(Executor):
         self._futures.append(future)
         return future
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *more: Any) -> None:
         """Wait for the nodes, as Kedro's own runners do; after Ctrl-C, for none."""
-        is_patient = kind is None or issubclass(kind, Exception)
-        if is_patient:
+        if kind is None or issubclass(kind, Exception):
             wait(self._futures)
         else:
             for future in self._futures:
                 future.cancel()
-        self._executor.shutdown(wait=is_patient)
+            self._executor.shutdown(wait=False)
+        self._context.__exit__(kind, *more)
 
 
 def _stays_in_memory(dataset: "AbstractDataset[Any, Any]") -> bool:
