@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from kedro.framework import project
-from kedro.runner import AbstractRunner
+from kedro.runner import AbstractRunner, Task
 
 from .errors import TrackingError
 from .run.handle import attach_no_workers
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from kedro.io import AbstractDataset, CatalogProtocol
     from kedro.pipeline import Pipeline
     from kedro.pipeline.node import Node
-    from kedro.runner import Task
     from pluggy import PluginManager
 
 
@@ -81,8 +80,8 @@ class _Workers(Executor):
         self._executor = self._context.__enter__()
         return self
 
-    def submit(self, task: "Task", /) -> "Future[Any]":  # type: ignore[override]
-        task.hook_manager, task.parallel = None, True  # a worker makes its own
+    def submit(self, task: Task, /) -> "Future[Any]":  # type: ignore[override]
+        task.hook_manager = None  # a worker makes its own
         future = self._executor.submit(_run_task, str(project.PACKAGE_NAME), task)
         self._futures.append(future)
         return future
@@ -102,10 +101,12 @@ def _stays_in_memory(dataset: "AbstractDataset[Any, Any]") -> bool:
     return dataset._EPHEMERAL or getattr(dataset, "_SINGLE_PROCESS", False)
 
 
-def _run_task(package: str, task: "Task") -> "Node":
+def _run_task(package: str, task: Task) -> "Node":
     """Run a node in a worker, whose process may serve other runs before and after it."""
     if project.PACKAGE_NAME != package:
         project.configure_project(package)
+    # Not by task.parallel, which would configure Kedro's logging with itself.
+    task.hook_manager = Task._run_node_synchronization()
     run = run_of(task.catalog)
     if run:
         run.attach()

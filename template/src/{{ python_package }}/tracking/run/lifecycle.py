@@ -364,7 +364,9 @@ class TrackedRun:
         """Return what a task reports about itself; nothing for any other run."""
         from mlflow.entities import RunTag
 
-        report = self._task.report(status).items() if self._task else ()
+        if self._task is None:
+            return []
+        report = self._task.report(status).items()
         tags = [RunTag(name, value) for name, value in report]
         return batch_records(self.handle.run.info.run_id, tags=tags)
 
