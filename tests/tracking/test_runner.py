@@ -55,6 +55,11 @@ def elsewhere() -> None:
     platform.node = lambda: "elsewhere"
 
 
+def spawned() -> None:
+    """Let a worker think that it was spawned, as those of Dask and Ray are."""
+    multiprocessing.set_start_method("spawn", force=True)
+
+
 def runner(
     project: Project, make: Callable[[], AbstractContextManager[Executor]]
 ) -> Any:
@@ -114,7 +119,9 @@ def catalog(project: Project) -> None:
 
 
 def test_workers_of_an_engine_log_to_the_one_run(project: Project) -> None:
-    with get_reusable_executor(2) as pool:  # which outlives a run, as a cluster does
+    with get_reusable_executor(
+        2, initializer=spawned
+    ) as pool:  # which outlives a run, as a cluster does
         for _ in range(2):
             project.run(PIPELINE, runner=runner(project, lambda: nullcontext(pool)))
         left = pool.submit(nodes.look_at_the_run).result()

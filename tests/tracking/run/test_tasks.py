@@ -144,6 +144,7 @@ def test_finish_names_what_is_missing_and_what_has_failed(
     project.run(WORKFLOW, node_names=["train"])
     assert history(run, "history", server) == [0.9, 0.5, 0.3]
     assert history(run, "again", server) == [1, 1]
+    assert command(project, "finish", "--nodes", "first,train").exit_code == 0
     project.run(WORKFLOW, node_names=["last"])
     assert command(project, "finish").exit_code == 0
     (run,) = runs(project, server)
@@ -203,7 +204,7 @@ def test_id_beside_a_key_is_a_sentence(project: Project) -> None:
 def test_starts_at_the_same_moment_are_one_run(project: Project, server: str) -> None:
     command(project, "start", "--help")  # imports the project
     workflow = importlib.import_module("tracked.tracking.commands.workflow")
-    arguments = (project.path, "local", ["__default__"], {})
+    arguments = (project.path, "local", ["__default__"], [], {})
     with ThreadPoolExecutor(4) as pool:
         pending = [pool.submit(workflow.start, *arguments) for _ in range(4)]
         (run_id,) = {each.result() for each in pending}

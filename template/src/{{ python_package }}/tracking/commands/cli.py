@@ -38,6 +38,11 @@ _pipelines_option = click.option(
 )
 
 
+def _options_of_run(*names: str) -> list[click.Parameter]:
+    """Return options of ``kedro run``, which read their values in the same way."""
+    return [option for option in run.params if option.name in names]
+
+
 @click.group(name="mlflow")
 def mlflow_commands() -> None:
     """Where the runs of this project go: set it up, check it, look at them."""
@@ -217,12 +222,16 @@ def sync(
     raise SystemExit(1 if any(each.state == "waits" for each in synced) else 0)
 
 
-@mlflow_commands.command(params=[each for each in run.params if each.name == "params"])
+@mlflow_commands.command(params=_options_of_run("node_names", "params"))
 @_env_option
 @_pipelines_option
 @click.pass_obj
 def start(
-    metadata: ProjectMetadata, env: str | None, pipelines: str, params: dict[str, Any]
+    metadata: ProjectMetadata,
+    env: str | None,
+    pipelines: str,
+    node_names: list[str],
+    params: dict[str, Any],
 ) -> None:
     """Create the run of a workflow, whose tasks find it by tracking.run.key.
 
@@ -231,26 +240,28 @@ def start(
     from .workflow import start as start_workflow
 
     with _logs_on_stderr():
-        arguments = (_environment(env), pipelines.split(","), params)
+        arguments = (_environment(env), pipelines.split(","), node_names, params)
         run_id = start_workflow(metadata.project_path, *arguments)
     if run_id:
         click.echo(run_id)
 
 
-@mlflow_commands.command()
+@mlflow_commands.command(params=_options_of_run("node_names"))
 @_env_option
 @_pipelines_option
 @click.pass_obj
-def finish(metadata: ProjectMetadata, env: str | None, pipelines: str) -> None:
+def finish(
+    metadata: ProjectMetadata, env: str | None, pipelines: str, node_names: list[str]
+) -> None:
     """End the run of a workflow, with the status that its tasks have reported.
 
-    FINISHED if every node of the pipelines has reported success. Otherwise FAILED, with
+    FINISHED if every node, of those named, has reported success. Otherwise FAILED, with
     the names of the other nodes and the exit code 1.
     """
     from .workflow import finish as finish_workflow
 
     with _logs_on_stderr():
-        arguments = (_environment(env), pipelines.split(","))
+        arguments = (_environment(env), pipelines.split(","), node_names)
         outcome = finish_workflow(metadata.project_path, *arguments)
     click.echo(outcome.message)
     raise SystemExit(0 if outcome.ok else 1)

@@ -48,7 +48,11 @@ class Outcome(NamedTuple):
 
 
 def start(
-    project_path: Path, env: str, names: Sequence[str], params: dict[str, Any]
+    project_path: Path,
+    env: str,
+    names: Sequence[str],
+    nodes: Sequence[str],
+    params: dict[str, Any],
 ) -> str | None:
     """Return the id of the run with the key of ``mlflow.yml``; create it if need be.
 
@@ -58,6 +62,7 @@ def start(
         project_path: the project's root.
         env: the environment.
         names: the pipelines of the workflow.
+        nodes: those nodes of them that it runs; none for all.
         params: what ``--params`` sets.
 
     Raises:
@@ -66,12 +71,13 @@ def start(
     """
     context = load_context(project_path, env, params)
     options = mlflow_config(context).tracking
-    run_params = {"pipeline_names": list(names), "env": env, "runtime_params": params}
+    run_params: dict[str, Any] = {"pipeline_names": names, "node_names": nodes}
+    run_params |= {"env": env, "runtime_params": params}
     run_params["kedro_version"] = kedro.__version__
     if reason := disabled_by(options, run_params):
         _logger.info(_DISABLED, reason)
         return None
-    key, pipeline = _key(context), _pipeline(names)
+    key, pipeline = _key(context), _pipeline(names, nodes)
     values = pipeline_params(pipeline, context.catalog, options.params)
     with _connected(context) as connection:
         run = find_by_key(key, connection, context)
@@ -86,7 +92,9 @@ def start(
         return str(run.info.run_id)
 
 
-def finish(project_path: Path, env: str, names: Sequence[str]) -> Outcome:
+def finish(
+    project_path: Path, env: str, names: Sequence[str], nodes: Sequence[str]
+) -> Outcome:
     """End the run with the key of ``mlflow.yml``, and the nested runs that are left open.
 
     What tasks on this machine have not sent yet is sent before.
@@ -95,6 +103,7 @@ def finish(project_path: Path, env: str, names: Sequence[str]) -> Outcome:
         project_path: the project's root.
         env: the environment.
         names: the pipelines of the workflow.
+        nodes: those nodes of them that it runs; none for all.
 
     Raises:
         TrackingError: there is no key or no run with it, or the server does not answer.
@@ -103,17 +112,20 @@ def finish(project_path: Path, env: str, names: Sequence[str]) -> Outcome:
     options = mlflow_config(context).tracking
     if reason := disabled_by(options, {"pipeline_names": names}):
         return Outcome(True, _DISABLED % reason)
-    key, pipeline = _key(context), _pipeline(names)
+    key, pipeline = _key(context), _pipeline(names, nodes)
     with _connected(context) as connection:
         run = known_run(key, connection, context)
         earlier_attempts_sent("", connection, context)
         client, run_id = _client(connection), run.info.run_id
-        found = reports(client.get_run(run_id).data.tags)
-        statuses = {node.name: found.get(node.name) for node in pipeline.nodes}
+        reported = reports(client.get_run(run_id).data.tags)
+        statuses = {
+            node.name: reported[node.name].status if node.name in reported else None
+            for node in pipeline.nodes
+        }
         problems = [
-            f"{words}: {', '.join(nodes)}"
+            f"{words}: {', '.join(found)}"
             for status, words in _PROBLEMS.items()
-            if (nodes := [n for n, r in statuses.items() if (r and r.status) == status])
+            if (found := [n for n, s in statuses.items() if s == status])
         ]
         status = "FAILED" if problems else "FINISHED"
         _end_children(client, run)
@@ -133,14 +145,18 @@ def _key(context: KedroContext) -> str:
     )
 
 
-def _pipeline(names: Sequence[str]) -> Pipeline:
+def _pipeline(names: Sequence[str], nodes: Sequence[str]) -> Pipeline:
     for name in names:
         if name not in registered:
             raise TrackingError(
                 f"There is no pipeline '{name}'{did_you_mean(name, registered)}. There "
                 f"are: {', '.join(registered)}."
             )
-    return sum((registered[name] for name in names), Pipeline([]))
+    pipeline = sum((registered[name] for name in names), Pipeline([]))
+    try:
+        return pipeline.only_nodes(*nodes) if nodes else pipeline
+    except ValueError as error:
+        raise TrackingError(str(error)) from None
 
 
 @contextmanager
