@@ -154,7 +154,7 @@ class RunOptions(_Section):
     id: str | None = Field(default=None, examples=["${runtime_params:run_id, null}"])
     """The id of a run to continue. Null: every kedro run is a new one."""
 
-    key: str | None = Field(default=None, examples=["${oc.env:CI_PIPELINE_ID}"])
+    key: str | None = Field(default=None, examples=["${oc.env:CI_PIPELINE_ID, null}"])
     """A name that all tasks of one workflow share, such as the run id of an orchestrator.
 
     Each kedro run with a key is a task of the run that 'kedro mlflow start' has created,
