@@ -356,7 +356,8 @@ class TrackedRun:
                 known = self.handle.client().get_run(outbox.server_id).info
             say_ended(run, status, seconds, connection, known, bool(self._task))
         if not is_sent and outbox.folder:
-            say_waiting(outbox.folder, waiting(outbox.folder))
+            left = waiting(outbox.folder)
+            say_waiting(outbox.folder, left, bool(self._task))
         if refused:
             raise TrackingError(not_logged(refused))
 

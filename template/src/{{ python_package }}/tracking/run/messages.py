@@ -84,13 +84,13 @@ def say_back(address: str) -> None:
     _say(f"The MLflow server at {address} answers again")
 
 
-def say_waiting(folder: Path, left: Waiting) -> None:
-    """Warn about what the server does not have when the run ends."""
+def say_waiting(folder: Path, left: Waiting, is_task: bool) -> None:
+    """Warn about what the server does not have when the run, or a task of it, ends."""
     _logger.warning(
-        "%s in %s for the server. 'kedro mlflow sync' sends them, or the next run "
-        "that reaches it.",
+        "%s in %s for the server. 'kedro mlflow sync' sends them, or %s.",
         left,
         "/".join(folder.parts[-3:]),  # within the project; a whole path would wrap
+        "'kedro mlflow finish'" if is_task else "the next run that reaches it",
         extra=_PLAIN,
     )
 

@@ -181,7 +181,7 @@ def _parent(connection: Connection, context: KedroContext) -> dict[str, str]:
     from mlflow import MlflowClient
 
     parent = mlflow_config(context).tracking.run.parent
-    if parent is None:
+    if not parent:
         return {}
     parent = known_id(parent, context.project_path / OUTBOXES)
     try:

@@ -89,7 +89,7 @@ def run_key(options: RunOptions) -> str | None:
         TrackingError: the key cannot be used, or ``tracking.run.id`` is set as well.
     """
     key = os.environ.get("KEDRO_MLFLOW_RUN_KEY") or options.key
-    if key is None:
+    if not key:
         return None
     if "'" in key or len(key) > 250 or key != without_secrets(key):
         raise TrackingError(
