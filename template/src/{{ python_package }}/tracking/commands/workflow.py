@@ -17,7 +17,7 @@ from ..outbox.delivery import Delivery
 from ..outbox.folder import OUTBOXES
 from ..outbox.records import batch_records
 from ..outbox.waiting import not_logged
-from ..run.left import earlier_attempts_sent
+from ..run.left import tasks_sent
 from ..run.opening import create_run, find_experiment, new_run, refuse_changes
 from ..run.parameters import Params, pipeline_params
 from ..run.task import find_by_key, known_run, reports, run_key
@@ -115,7 +115,7 @@ def finish(
     key, pipeline = _key(context), _pipeline(names, nodes)
     with _connected(context) as connection:
         run = known_run(key, connection, context)
-        earlier_attempts_sent("", connection, context)
+        tasks_sent(connection, context, key)
         client, run_id = _client(connection), run.info.run_id
         reported = reports(client.get_run(run_id).data.tags)
         statuses = {

@@ -46,6 +46,7 @@ class About:
         start_time: when the outbox was opened, in milliseconds since 1970.
         is_joined: whether other code has started the run, and will end it.
         task: what identifies a task of a workflow; empty for other runs.
+        key: the key of the workflow.
     """
 
     opening: str
@@ -57,6 +58,7 @@ class About:
     start_time: int
     is_joined: bool = False
     task: str = ""
+    key: str = ""
 
 
 def this_host() -> str:

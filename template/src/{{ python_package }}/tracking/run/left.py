@@ -54,16 +54,23 @@ def delivery_of(
     return delivery
 
 
-def earlier_attempts_sent(
-    task: str, connection: Connection, context: KedroContext
+def tasks_sent(
+    connection: Connection, context: KedroContext, key: str, task: str = ""
 ) -> None:
-    """Send what earlier attempts of a task have left on this machine; empty for all tasks.
+    """Send what tasks of a workflow have left on this machine, before anything else.
 
-    Otherwise it would arrive beside, or after, what a new attempt logs.
+    What an attempt has left would otherwise arrive beside, or after, what the next one
+    logs.
+
+    Args:
+        connection: to the server.
+        context: the run's.
+        key: the key of the workflow.
+        task: the task; empty for all of them.
     """
 
     def is_wanted(whose: About) -> bool:
-        return bool(whose.task) and task in ("", whose.task)
+        return bool(whose.task) and whose.key == key and task in ("", whose.task)
 
     _send_all(connection, context, threading.Event(), is_wanted)
 

@@ -30,7 +30,7 @@ from .autologging import autologging_paused
 from .away import Away
 from .handle import RunHandle, this_process
 from .kedro_run import enclosing_runs, forget
-from .left import earlier_attempts_sent, left_runs_sent
+from .left import left_runs_sent, tasks_sent
 from .messages import (
     say_ended,
     say_joined,
@@ -158,7 +158,7 @@ class TrackedRun:
             say_offline(run.info, away)
         elif self._task:
             self._task.begin(run)
-            earlier_attempts_sent(self._task.id, connection, context)
+            tasks_sent(connection, context, about.key, about.task)
             if self._task.attempt > 1:
                 outbox.skip_repeats(run)
             say_joined_by_key(run.info, self._task.attempt, connection)
@@ -183,6 +183,7 @@ class TrackedRun:
             int(time.time() * 1000),
             is_joined=new is None or self._task is not None,
             task=self._task.id if self._task else "",
+            key=(new and new.key) or "",
         )
 
     def _outbox(self, about: About, uri: str, resources: ExitStack) -> Outbox:
