@@ -1,5 +1,5 @@
 # Everything is installed into .venv; nothing else on the machine is touched.
-.PHONY: check demo docs generated lint release screenshots serving test test-lowest test-serving updates
+.PHONY: check demo docs engines generated lint release screenshots serving test test-lowest test-serving updates
 
 export DO_NOT_TRACK = 1
 unexport PYTHONDONTWRITEBYTECODE  # what is compiled once stays so
@@ -25,6 +25,17 @@ check: .venv  ## a minute: lint, types, layers, what is rendered, the module wit
 	.venv/bin/python -m pytest tests/render tests/docs/test_decisions.py tests/docs/test_promises.py \
 		tests/fleet/test_types.py tests/tracking/test_architecture.py tests/tracking/test_redaction.py \
 		tests/tracking/config tests/tracking/terminal
+
+engines: .venv  ## the real engines: Airflow, Dagster, Dask, loky, Prefect, Ray
+	$(UV) venv --quiet --clear .engines/airflow
+	$(UV) pip install --quiet --python .engines/airflow "apache-airflow>=3,<4"
+	$(UV) venv --quiet --clear .engines/dagster
+	$(UV) pip install --quiet --python .engines/dagster "dagster>=1.12"
+	$(UV) venv --quiet --clear .engines/prefect
+	$(UV) pip install --quiet --python .engines/prefect "prefect>=3,<4"
+	$(UV) venv --quiet --clear .engines/projects
+	$(UV) pip install --quiet --python .engines/projects --group dev --group engines
+	.engines/projects/bin/python -m pytest -n 0 tests/engines
 
 test-lowest: .venv  ## the tracking module on the lowest versions that a project allows
 	$(UV) venv --quiet --clear .venv-lowest

@@ -30,6 +30,7 @@ CHOICES: dict[str, list[Any]] = {
     "renovate": [True, False],
     "sample_pipeline": [True, False],
     "python_package": ["tracked", "tracking", "pipelines"],
+    "orchestrator": ["none", "airflow", "dask", "ray"],
 }
 
 
@@ -56,21 +57,22 @@ def test_paths_depend_on_these_answers_only() -> None:
 
 
 def test_every_path_has_one_owner(render: Render) -> None:
-    asked = [name for name in CHOICES if name != "python_package"]
+    in_turn = ("python_package", "orchestrator")
+    asked = [name for name in CHOICES if name not in in_turn]
     combinations = [
         dict(zip(asked, values, strict=True))
         for values in itertools.product(*(CHOICES[name] for name in asked))
     ]
     for number, answers in enumerate(combinations):
-        package = CHOICES["python_package"][number % 3]
-        for path in paths(render(python_package=package, **answers)):
+        answers |= {n: CHOICES[n][number % len(CHOICES[n])] for n in in_turn}
+        for path in paths(render(**answers)):
             assert len(owners(path)) == 1, f"{path}: {owners(path)}"
 
 
 def test_no_pattern_is_idle(render: Render) -> None:
     rendered = set()
-    for ci in ("github", "gitlab"):
-        rendered |= set(paths(render(ci=ci, renovate=True)))
+    for ci, engine in (("github", "airflow"), ("gitlab", "dask")):
+        rendered |= set(paths(render(ci=ci, renovate=True, orchestrator=engine)))
     for name in CLASSES:
         for pattern in set(COPIER[name]["default"]) - set(OBSOLETE):
             spec = PathSpec.from_lines("gitignore", [pattern])

@@ -94,6 +94,7 @@ def test_order_of_the_questions() -> None:
         "sample_pipeline",
         "mlflow_install",
         "ci",
+        "orchestrator",
         "python_version",
         "telemetry",
         "renovate",

@@ -23,9 +23,9 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "basic": {"tracking_login": "basic"},
     "token": {"tracking_login": "token"},
     "oauth2": {"tracking_login": "oauth2"},
-    "custom": {"tracking_login": "custom"},
+    "custom": {"tracking_login": "custom", "orchestrator": "ray"},
     "bare": {"sample_pipeline": False, "ci": "none", "environments": {}},
-    "gitlab": {"ci": "gitlab", "telemetry": True, "python_version": "3.13"},
+    "gitlab": {"ci": "gitlab", "telemetry": True, "orchestrator": "dask"},
     "odd names": {
         "project_name": 'Élodie\'s "Été" & <Co> 100%',
         "description": 'It\'s a "test": # çà & là {really}',
@@ -93,6 +93,27 @@ def test_login_writes_what_it_needs(render: Render) -> None:
         assert set(credentials[server["credentials"]]) == variables
         provider = server["request_header_provider"]["type"]
         assert bool(provider) == (login in ("oauth2", "custom"))
+
+
+def test_orchestrator_adds_a_file_and_a_dependency(render: Render) -> None:
+    def contents(engine: str) -> tuple[set[str], set[str]]:
+        project = render(orchestrator=engine, sample_pipeline=False)
+        files = {
+            p.relative_to(project).as_posix() for p in _files(project, ".py", ".j2")
+        }
+        lines = (project / "pyproject.toml").read_text("utf-8").splitlines()
+        return files, {line.split("#")[0].strip(' ,"') for line in lines}
+
+    files, needs = contents("none")
+    package = "src/penguin_classifier"
+    for engine, file, need in (
+        ("airflow", "airflow_dag.j2", "kedro-airflow>=0.10"),
+        ("dask", f"{package}/runner.py", "distributed>=2024.11"),
+        ("ray", f"{package}/runner.py", "ray>=2.40"),
+    ):
+        added, needed = contents(engine)
+        assert (added - files, files - added) == ({file}, set())
+        assert (needed - needs, needs - needed) == ({need}, set())
 
 
 def test_environment_gets_its_address(render: Render) -> None:

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
+    "ExecutorRunner": "runner",
     "KedroMlflowConfig": "config.options",
     "MlflowArtifactDataset": "datasets.artifacts",
     "MlflowHook": "hook",

@@ -73,7 +73,8 @@ class MlflowHook:
 
         refuse_unservable(pipeline, catalog)
         params = pipeline_params(pipeline, catalog, options.params)
-        run = TrackedRun(context, run_params, params)
+        nodes = [node.name for node in pipeline.nodes]
+        run = TrackedRun(context, run_params, params, nodes)
         open_run(run, catalog)
         bind(pipeline, catalog, run.handle)
         connect(pipeline, catalog, run.handle.is_new)

@@ -1,4 +1,4 @@
-"""``kedro mlflow …``: write ``mlflow.yml``, check it, list runs, open the UI."""
+"""``kedro mlflow …``: set up tracking, look at runs, start and finish workflows."""
 
 import json
 import logging
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import click
+from kedro.framework.cli.project import run
 from kedro.framework.project import settings
 from kedro.framework.startup import ProjectMetadata
 
@@ -32,6 +33,19 @@ _format_option = click.option(
 _pipeline_option = click.option(
     "--pipeline", metavar="NAME", help="Only a model of this pipeline."
 )
+
+
+_pipelines_option = click.option(
+    "--pipelines",
+    metavar="NAMES",
+    default="__default__",
+    help="The pipelines of the workflow, joined by commas. Default: the default one.",
+)
+
+
+def _options_of_run(*names: str) -> list[click.Parameter]:
+    """Return options of ``kedro run``, which read their values in the same way."""
+    return [option for option in run.params if option.name in names]
 
 
 @click.group(name="mlflow")
@@ -211,6 +225,51 @@ def sync(
     else:
         print_synced(synced, metadata.project_path)
     raise SystemExit(1 if any(each.state == "waits" for each in synced) else 0)
+
+
+@mlflow_commands.command(params=_options_of_run("node_names", "params"))
+@_env_option
+@_pipelines_option
+@click.pass_obj
+def start(
+    metadata: ProjectMetadata,
+    env: str | None,
+    pipelines: str,
+    node_names: list[str],
+    params: dict[str, Any],
+) -> None:
+    """Create the run of a workflow, whose tasks find it by tracking.run.key.
+
+    If the run with the key is there already, it stays as it is. Prints the run's id.
+    """
+    from .workflow import start as start_workflow
+
+    with _logs_on_stderr():
+        arguments = (_environment(env), pipelines.split(","), node_names, params)
+        run_id = start_workflow(metadata.project_path, *arguments)
+    if run_id:
+        click.echo(run_id)
+
+
+@mlflow_commands.command(params=_options_of_run("node_names"))
+@_env_option
+@_pipelines_option
+@click.pass_obj
+def finish(
+    metadata: ProjectMetadata, env: str | None, pipelines: str, node_names: list[str]
+) -> None:
+    """End the run of a workflow, with the status that its tasks have reported.
+
+    FINISHED if every node, of those named, has reported success. Otherwise FAILED, with
+    the names of the other nodes and the exit code 1.
+    """
+    from .workflow import finish as finish_workflow
+
+    with _logs_on_stderr():
+        arguments = (_environment(env), pipelines.split(","), node_names)
+        outcome = finish_workflow(metadata.project_path, *arguments)
+    click.echo(outcome.message)
+    raise SystemExit(0 if outcome.ok else 1)
 
 
 @mlflow_commands.command()

@@ -154,6 +154,17 @@ class RunOptions(_Section):
     id: str | None = Field(default=None, examples=["${runtime_params:run_id, null}"])
     """The id of a run to continue. Null: every kedro run is a new one."""
 
+    key: str | None = Field(default=None, examples=["${oc.env:CI_PIPELINE_ID, null}"])
+    """A name that all tasks of one workflow share, such as the run id of an orchestrator.
+
+    Each kedro run with a key is a task of the run that 'kedro mlflow start' has created,
+    and 'kedro mlflow finish' ends. The variable KEDRO_MLFLOW_RUN_KEY has precedence."""
+
+    parent: str | None = Field(
+        default=None, examples=["${runtime_params:parent, null}"]
+    )
+    """The id or the key of a run whose child a new run becomes, for a sweep."""
+
     name: str | None = Field(default=None, examples=["${km.random_name:}"])
     """Its name. Null: the names of the pipelines. A run with an id keeps its own."""
 

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..server.availability import tried_once
 from ..server.http_errors import is_refusal, problem
-from .folder import OPENING, is_local, server_id, set_server_id
+from .folder import OPENING, RUN_KEY, is_local, server_id, set_server_id
 from .journal import Record
 from .models import DELIVERIES
+from .repeats import Repeats
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -46,7 +47,12 @@ class Delivery:
         tracking_uri: the server.
         folder: the outbox.
         experiment_id: finds or creates an experiment by its name.
+
+    Attributes:
+        repeats: what another attempt has sent; None except for tasks of a workflow.
     """
+
+    repeats: Repeats | None = None
 
     def __init__(
         self, tracking_uri: str, folder: Path, experiment_id: Callable[[str], str]
@@ -58,7 +64,7 @@ class Delivery:
         self._lock = threading.Lock()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"uri": self.uri, "folder": self.folder}
+        return {"uri": self.uri, "folder": self.folder, "repeats": self.repeats}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _experiment_id=None, _repositories={})
@@ -102,12 +108,23 @@ class Delivery:
         ):
             part = list(group)
             if is_batch:
-                for batch in _batches(part):
-                    refused += self._log_batch(self.known(run_id), batch)
+                known_id = self.known(run_id)
+                for batch in _batches(self._without_repeats(known_id, part)):
+                    refused += self._log_batch(known_id, batch)
             else:
                 for record in part:
                     refused += self._log_one(record)
         return refused
+
+    def _without_repeats(self, run_id: str, batch: list[Record]) -> list[Record]:
+        if self.repeats is None:
+            return batch
+        try:
+            return self.repeats.without(run_id, batch, self.call)
+        except Exception as error:
+            if not is_refusal(error):
+                raise
+            return batch  # which the server refuses, too
 
     def _log_batch(
         self, run_id: str, batch: list[Record], is_suspect: bool = False
@@ -155,11 +172,7 @@ class Delivery:
 
     def find_run(self, experiment_id: str, local_id: str) -> "Run | None":
         """Return the server's run for a local id, if it has been created."""
-        from mlflow import MlflowClient
-
-        query = f"tags.`{OPENING}` = '{local_id}'"
-        found = MlflowClient(self.uri).search_runs([experiment_id], query)
-        return found[0] if found else None
+        return find_run(self.uri, experiment_id, OPENING, local_id)
 
     def _log_run(self, record: Record) -> None:
         """Create a run that has only a local id."""
@@ -169,9 +182,16 @@ class Delivery:
             return
         data = record.data
         experiment_id = self._experiment(record)
-        run = self.find_run(experiment_id, record.run_id)
+        tags = data["tags"]
+        if key := tags.get(RUN_KEY):  # of a task, which only joins
+            run = find_run(self.uri, experiment_id, RUN_KEY, key)
+            if run is None:
+                raise NotYet(
+                    f"'kedro mlflow start' has created no run with key '{key}'"
+                )
+        else:
+            run = self.find_run(experiment_id, record.run_id)
         if run is None:
-            tags = data["tags"]
             entities = [
                 RunTag(k, self.known(v)) for k, v in tags.items() if k != OPENING
             ]
@@ -179,6 +199,8 @@ class Delivery:
             arguments = data["user_id"], data["start_time"], entities, data["name"]
             run = self.call("create_run", experiment_id, *arguments)
         set_server_id(self.folder.parent, record.run_id, run.info.run_id)
+        if key:
+            self.repeats = Repeats(run.info.run_id)
 
     def _log_unanswered(self, record: Record) -> None:
         """End a run that the server may have created without answering."""
@@ -389,7 +411,21 @@ def _batches(records: list[Record]) -> Iterator[list[Record]]:
             batch, others = [], Counter()
         batch.append(record)
         others[record.kind] += 1
-    yield batch
+    if batch:
+        yield batch
+
+
+def find_run(
+    tracking_uri: str, experiment_id: str, tag: str, value: str
+) -> "Run | None":
+    """Return the oldest run with a tag, if there is one: one request."""
+    from mlflow import MlflowClient
+
+    query = f"tags.`{tag}` = '{value}'"
+    found = MlflowClient(tracking_uri).search_runs(
+        [experiment_id], query, max_results=1, order_by=["attributes.start_time ASC"]
+    )
+    return found[0] if found else None
 
 
 def reason(error: Exception) -> str:

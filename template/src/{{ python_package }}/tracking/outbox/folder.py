@@ -19,6 +19,12 @@ OUTBOXES = "mlruns/outbox"  # of a project, where git ignores it
 OPENING = "kedro.opening"
 """Tag with the local id of a run or model, to find it if its creation had no answer."""
 
+RUN_KEY = "kedro.run_key"
+"""Tag with the key that all tasks of a workflow share."""
+
+TASK = "kedro.task."
+"""Prefix of the tags in which tasks report."""
+
 _ABOUT = "run.json"
 _IDS = "ids"
 _FILES = "files"
@@ -39,6 +45,8 @@ class About:
         host: the machine that the run is on.
         start_time: when the outbox was opened, in milliseconds since 1970.
         is_joined: whether other code has started the run, and will end it.
+        task: what identifies a task of a workflow; empty for other runs.
+        key: the key of the workflow.
     """
 
     opening: str
@@ -49,6 +57,8 @@ class About:
     host: str
     start_time: int
     is_joined: bool = False
+    task: str = ""
+    key: str = ""
 
 
 def this_host() -> str:

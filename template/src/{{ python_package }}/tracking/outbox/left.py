@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -71,11 +71,22 @@ def left_outbox(folder: Path, any_host: bool = False) -> Iterator[Left | None]:
             lock.release()
 
 
-def left_outboxes(outboxes: Path, any_host: bool = False) -> Iterator[Left]:
-    """Yield the outboxes that no process sends, the oldest first."""
+def left_outboxes(
+    outboxes: Path, is_wanted: Callable[[About], bool] = lambda whose: not whose.task
+) -> Iterator[Left]:
+    """Yield the outboxes of this machine that no process sends, the oldest first.
+
+    Args:
+        outboxes: where they are.
+        is_wanted: whether to yield one. What a task has left is sent by its next attempt
+            or at the end of its workflow: together with a retry it would arrive twice.
+    """
     delete_remains(outboxes)
     for folder in folders(outboxes):
-        with left_outbox(folder, any_host) as left:
+        with suppress(FileNotFoundError):  # another process has just deleted it
+            if not is_wanted(about(folder)):
+                continue
+        with left_outbox(folder) as left:
             if left:
                 yield left
 
@@ -129,6 +140,8 @@ def _settle(folder: Path, whose: About) -> bool:
             opened[record.run_id] = record.data["status"] not in _ENDED
     written = [file.stat().st_mtime for file in journals(folder)]
     end = int(1000 * max(written, default=folder.stat().st_mtime))
+    if whose.is_joined:
+        opened.pop(whose.opening, None)  # others end it
     left_open = [run_id for run_id, is_open in opened.items() if is_open]
     new = [info_record(run_id, "KILLED", end) for run_id in left_open]
     if not opened and not whose.is_joined:

@@ -24,10 +24,12 @@ from .folder import (
     new_file,
     server_id,
     set_server_id,
+    this_host,
 )
 from .journal import Journal, Record, ends, force_to_disk
 from .limit import SizeLimit
 from .records import run_record
+from .repeats import Repeats
 from .replay import new_local_run, records
 from .sender import Sender, has_sent, is_away
 from .spool import keep
@@ -44,8 +46,9 @@ _logger = logging.getLogger(__name__)
 class Outbox:
     """Takes records of a run, and has them sent to its server in the background.
 
-    The process that has opened the run sends; others only write. A record that cannot
-    be written here goes straight to the server.
+    The process that has opened the run sends; others on its machine only write. A record
+    that cannot be written here, or that a worker on another machine logs, goes straight
+    to the server.
 
     Args:
         folder: on this machine; None if it cannot be written to.
@@ -69,17 +72,22 @@ class Outbox:
         self._limit = SizeLimit(folder.parent if folder else Path(), limit)
         self._refused: list[Refused] = []
         self._sender: Sender | None = None
-        self._process = os.getpid()
+        self._process, self._host = os.getpid(), this_host()
         self._is_assumed_away = False
 
     def __getstate__(self) -> dict[str, Any]:
         limit = self._limit.limit
-        arguments = self.folder, self._delivery, self.experiment, limit, self.is_local
-        return {"arguments": arguments, "process": self._process}
+        arguments = self._delivery, self.experiment, limit, self.is_local
+        process = self._process, self._host
+        return {"folder": self.folder, "arguments": arguments, "process": process}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(*state["arguments"])  # type: ignore[misc]
-        self._process = state["process"]  # which sends what is written here
+        process, host = state["process"]
+        # A shared disk may show another machine's files too late.
+        is_here = host == this_host() and state["folder"] and state["folder"].exists()
+        folder = state["folder"] if is_here else None
+        self.__init__(folder, *state["arguments"])  # type: ignore[misc]
+        self._process = process if is_here else 0  # which sends what is written here
 
     # --- Write ----------------------------------------------------------------
 
@@ -154,10 +162,18 @@ class Outbox:
 
     def opened(self, opening: str, run_id: str) -> None:
         """Record that the server has created or reopened the run of this outbox."""
+        self.found(opening, run_id)
+        self.write([Record(run_id, "open")])
+
+    def found(self, opening: str, run_id: str) -> None:
+        """Remember the server's id of the run, which others may end."""
         if self.folder and run_id != opening:
             with suppress(OSError):
                 set_server_id(self.folder, opening, run_id)
-        self.write([Record(run_id, "open")])
+
+    def skip_repeats(self, run: "Run") -> None:
+        """Do not send again what earlier attempts of this task have sent to the run."""
+        self._delivery.repeats = Repeats(run.info.run_id, run)
 
     def create_local_run(
         self,

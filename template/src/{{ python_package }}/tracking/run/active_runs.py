@@ -160,6 +160,7 @@ class _Inheritance:
                 self._begin()
             if is_worker:
                 self._strangers.clear()
+                self.before = None  # that of the process which has started this one
             self._runs.append((run, nested))
             self._export()
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ..outbox.outbox import Outbox
     from ..server.auth import Login
 
+_ENTRY = "kedro_mlflow_worker"  # attribute of a catalog
 _PROCESS = uuid.uuid4()  # two containers may both have a process 1
 
 
@@ -48,7 +49,7 @@ class RunHandle:
             joined run. They go through the worker's pipe and are shown nowhere.
         owner: the process that opened the run.
         nested: whether nodes may open nested runs.
-        is_new: whether it was empty when the Kedro run began.
+        metrics: those that the run had when the Kedro run began; None if that is unknown.
         login: adds headers to MLflow's requests; None without a header provider.
         outbox: takes what is logged, in every process.
     """
@@ -58,12 +59,15 @@ class RunHandle:
     variables: Mapping[str, str]
     owner: tuple[int, uuid.UUID]
     nested: bool
-    is_new: bool
+    metrics: frozenset[str] | None
     login: "Login | None"
     outbox: "Outbox"
 
     _guests: ClassVar[dict[str, "_Guest"]] = {}
     """The runs of other processes that this process logs to, by their ids."""
+
+    _lock: ClassVar[threading.Lock] = threading.Lock()
+    """For workers that run several nodes at once, in threads."""
 
     @property
     def is_owned(self) -> bool:
@@ -84,33 +88,33 @@ class RunHandle:
     def attach(self) -> None:
         """Make the run the active one of this thread, without a request."""
         if not self.is_owned:
-            guest = self._guests.get(self.run.info.run_id)
-            if guest is None:
-                guest = self._guests[self.run.info.run_id] = _Guest(self)
-            guest.count += 1
+            with self._lock:
+                guest = self._guests.get(self.run.info.run_id)
+                if guest is None:
+                    guest = self._guests[self.run.info.run_id] = _Guest(self)
+                guest.count += 1
         active_runs.push(self.run, self.nested)
 
     def attach_worker(self) -> None:
-        """Attach a worker process of ``ParallelRunner`` until it ends; idempotent."""
-        if self._ends_with_its_owner and self.run.info.run_id not in self._guests:
+        """Attach a worker process of ``ParallelRunner`` until it ends; idempotent.
+
+        Such a worker belongs to the run, and ends when the run's process is killed.
+        """
+        parent = multiprocessing.parent_process()
+        is_worker = parent is not None and parent.pid == self.owner[0]
+        if is_worker and self.run.info.run_id not in self._guests:
             self.attach()
+            watch = threading.Thread(target=_end_with, args=(parent,), daemon=True)
+            watch.start()
 
     def detach(self) -> None:
         """Remove the run from this thread's stack, without ending it."""
         active_runs.pop(self.run)
-        if guest := self._guests.get(self.run.info.run_id):
-            guest.count -= 1
-            if guest.count == 0 and not self._ends_with_its_owner:
-                self._guests.pop(self.run.info.run_id).close()
-
-    @property
-    def _ends_with_its_owner(self) -> bool:
-        """Whether this is a worker that the run's process has started for the run.
-
-        Such a worker stays attached between its nodes.
-        """
-        parent = multiprocessing.parent_process()
-        return parent is not None and parent.pid == self.owner[0]
+        with self._lock:
+            if guest := self._guests.get(self.run.info.run_id):
+                guest.count -= 1
+                if guest.count == 0:
+                    self._guests.pop(self.run.info.run_id).close()
 
 
 class _WorkerEntry:
@@ -131,7 +135,12 @@ class _WorkerEntry:
 
 def attach_workers(catalog: "CatalogProtocol", handle: RunHandle) -> None:
     """Let the worker processes that a catalog is pickled for log to the run."""
-    setattr(catalog, "kedro_mlflow_worker", _WorkerEntry(handle))  # noqa: B010
+    setattr(catalog, _ENTRY, _WorkerEntry(handle))
+
+
+def attach_no_workers(catalog: "CatalogProtocol") -> None:
+    """Undo ``attach_workers``, for workers that outlive the run; idempotent."""
+    catalog.__dict__.pop(_ENTRY, None)
 
 
 def _end_with(parent: "BaseProcess") -> None:
@@ -159,9 +168,6 @@ class _Guest:
                 outbox_in_use(handle.outbox, handle.run, handle.tracking_uri)
             )
             self._stack = stack.pop_all()
-        if parent := multiprocessing.parent_process():
-            watch = threading.Thread(target=_end_with, args=(parent,), daemon=True)
-            watch.start()
         # MLflow would end the run with this process.
         atexit.register(active_runs.forget_all)
 

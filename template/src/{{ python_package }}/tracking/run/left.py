@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -11,8 +11,9 @@ from kedro.framework.context import KedroContext
 
 from ..config.loading import environment
 from ..outbox.delivery import Delivery
-from ..outbox.folder import OUTBOXES, is_local
+from ..outbox.folder import OUTBOXES, About, about, is_local, server_id
 from ..outbox.left import Left, left_outboxes, send
+from ..outbox.repeats import Repeats
 from ..outbox.waiting import not_logged
 from ..redaction import without_secrets
 from ..server.availability import BRIEFLY
@@ -47,7 +48,31 @@ def delivery_of(
 ) -> Delivery:
     """Return the delivery of an outbox to the server of a context."""
     find = partial(find_experiment, connection.uri, context)
-    return Delivery(connection.uri, folder, find)
+    delivery, whose = Delivery(connection.uri, folder, find), about(folder)
+    if whose.task:
+        delivery.repeats = Repeats(server_id(folder, whose.opening) or "")
+    return delivery
+
+
+def tasks_sent(
+    connection: Connection, context: KedroContext, key: str, task: str = ""
+) -> None:
+    """Send what tasks of a workflow have left on this machine, before anything else.
+
+    What an attempt has left would otherwise arrive beside, or after, what the next one
+    logs.
+
+    Args:
+        connection: to the server.
+        context: the run's.
+        key: the key of the workflow.
+        task: the task; empty for all of them.
+    """
+
+    def is_wanted(whose: About) -> bool:
+        return bool(whose.task) and whose.key == key and task in ("", whose.task)
+
+    _send_all(connection, context, threading.Event(), is_wanted)
 
 
 def belongs_to(left: Left, connection: Connection, context: KedroContext) -> bool:
@@ -63,10 +88,13 @@ def belongs_to(left: Left, connection: Connection, context: KedroContext) -> boo
 
 
 def _send_all(
-    connection: Connection, context: KedroContext, stopped: threading.Event
+    connection: Connection,
+    context: KedroContext,
+    stopped: threading.Event,
+    is_wanted: Callable[[About], bool] = lambda whose: not whose.task,
 ) -> None:
     try:
-        for left in left_outboxes(context.project_path / OUTBOXES):
+        for left in left_outboxes(context.project_path / OUTBOXES, is_wanted):
             if stopped.is_set():
                 return
             if belongs_to(left, connection, context):
@@ -82,7 +110,7 @@ def _send_all(
 def _say(left: Left, refused: str, why: str) -> None:
     name = left.about.name or left.run_id
     now = f"{left.waiting} still" if why else "the server has what waited"
-    if left.was_killed:
+    if left.was_killed and not left.about.task:
         text = "MLflow run '%s' had ended without a status, and is KILLED; %s"
         _logger.warning(text, name, now, extra=_PLAIN)
     elif not why:

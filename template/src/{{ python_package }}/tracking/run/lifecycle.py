@@ -3,7 +3,7 @@
 import atexit
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from ..config.loading import environment, mlflow_config, unread_params
 from ..errors import TrackingError
 from ..outbox.delivery import Delivery
 from ..outbox.folder import OUTBOXES, About, this_host
+from ..outbox.journal import Record
 from ..outbox.outbox import Outbox, opened_outbox
 from ..outbox.records import batch_records, info_record
 from ..outbox.store import outbox_in_use
@@ -29,10 +30,11 @@ from .autologging import autologging_paused
 from .away import Away
 from .handle import RunHandle, this_process
 from .kedro_run import enclosing_runs, forget
-from .left import left_runs_sent
+from .left import left_runs_sent, tasks_sent
 from .messages import (
     say_ended,
     say_joined,
+    say_joined_by_key,
     say_offline,
     say_started,
     say_status_is_lost,
@@ -43,6 +45,7 @@ from .on_termination import OnTermination
 from .opening import NewRun, find_experiment, joined_run, new_run, open_or_record
 from .parameters import Params
 from .system_metrics import system_metrics, wants_system_metrics
+from .task import Task, run_key
 
 if TYPE_CHECKING:
     from mlflow import ActiveRun
@@ -61,14 +64,21 @@ class TrackedRun:
         context: the run's context, with its configuration as ``context.mlflow``.
         run_params: what Kedro passes to its hooks about the run.
         params: the parameters, logged while the run opens.
+        nodes: the names of its nodes, for the report of a task.
     """
 
     handle: RunHandle
 
     def __init__(
-        self, context: KedroContext, run_params: Mapping[str, Any], params: Params
+        self,
+        context: KedroContext,
+        run_params: Mapping[str, Any],
+        params: Params,
+        nodes: Iterable[str] = (),
     ) -> None:
         self._context, self._run_params, self._params = context, run_params, params
+        self._nodes = list(nodes)
+        self._task: Task | None = None
         self._options = mlflow_config(context).tracking
         self.thread = threading.get_ident()
         self._owner = this_process()
@@ -89,7 +99,7 @@ class TrackedRun:
     # --- Open -----------------------------------------------------------------
 
     def open(self) -> None:
-        """Start a run, continue the one with ``tracking.run.id``, or join an active one.
+        """Start a run, continue or join the one of ``tracking.run``, or an active one.
 
         Raises:
             TrackingError: ``mlflow.yml`` or ``credentials.yml`` has an error, or the
@@ -132,7 +142,9 @@ class TrackedRun:
         if connection.artifact_root:
             create_local_store(connection.uri, connection.artifact_root)
         is_measured = wants_system_metrics()
-        new = new_run(context, self._run_params, outer)
+        key = None if outer else run_key(self._options.run)
+        self._task = Task(self._nodes) if key else None
+        new = new_run(context, self._run_params, outer, key)
         about = self._about(run_id or new.opening, connection.safe_uri, new)
         outbox = self._outbox(about, connection.uri, resources)
         self._mode = offline_mode(mlflow_config(context).server)
@@ -144,13 +156,20 @@ class TrackedRun:
         connection.override({"MLFLOW_EXPERIMENT_ID": run.info.experiment_id})
         if away:
             say_offline(run.info, away)
+        elif self._task:
+            self._task.begin(run)
+            tasks_sent(connection, context, about.key, about.task)
+            if self._task.attempt > 1:
+                outbox.skip_repeats(run)
+            say_joined_by_key(run.info, self._task.attempt, connection)
         else:
             say_started(run.info, None if run_id else new.experiment, connection)
         self._activate(run, connection.uri, outbox, resources)
         if not away:
             resources.enter_context(left_runs_sent(connection, context))
         if is_measured:
-            measuring = system_metrics(run.info.run_id, connection.uri, not run_id)
+            is_new = not (run_id or self._task)
+            measuring = system_metrics(run.info.run_id, connection.uri, is_new)
             resources.enter_context(measuring)
 
     def _about(self, opening: str, uri: str, new: NewRun | None = None) -> About:
@@ -162,7 +181,9 @@ class TrackedRun:
             uri,
             this_host(),
             int(time.time() * 1000),
-            is_joined=new is None,
+            is_joined=new is None or self._task is not None,
+            task=self._task.id if self._task else "",
+            key=(new and new.key) or "",
         )
 
     def _outbox(self, about: About, uri: str, resources: ExitStack) -> Outbox:
@@ -182,13 +203,14 @@ class TrackedRun:
         self, run: "Run", tracking_uri: str, outbox: Outbox, resources: ExitStack
     ) -> None:
         connection = self._connection
+        is_known = connection and not self._options.run.id
         self.handle = RunHandle(
             run,
             tracking_uri,
             variables=connection.variables if connection else {},
             owner=self._owner,
             nested=self._options.run.nested,
-            is_new=bool(connection and not self._options.run.id),
+            metrics=frozenset(run.data.metrics) if is_known else None,
             login=connection.login if connection else None,
             outbox=outbox,
         )
@@ -217,6 +239,7 @@ class TrackedRun:
         tags = [RunTag(k, v) for k, v in params.tags.items()]
         outbox, run_id = self.handle.outbox, run.info.run_id
         outbox.write(batch_records(run_id, params=entries, tags=tags))
+        outbox.write(self._task_report("RUNNING"))
         for path, text in params.files.items():
             self.handle.client().log_text(run_id, text, path)
         outbox.send()
@@ -317,11 +340,13 @@ class TrackedRun:
         ended = time.time()
         wait = _LAST_WAIT if status == "FINISHED" else BRIEFLY
         end, is_patient = time.monotonic() + wait, not outbox.is_local
+        outbox.write(self._task_report(status))
         outbox.flush(wait, is_patient)
         refused = outbox.take_refused()
         if refused:
             status = status.replace("FINISHED", "FAILED")
-        if not self.handle.is_joined:
+            outbox.write(self._task_report(status))
+        if not (self._task or self.handle.is_joined):
             outbox.write([info_record(run.run_id, status, int(ended * 1000))])
         is_sent = outbox.flush(max(0.0, end - time.monotonic()), is_patient)
         refused += outbox.take_refused()
@@ -330,11 +355,22 @@ class TrackedRun:
             known = run if is_sent else None
             if outbox.is_local and is_sent:
                 known = self.handle.client().get_run(outbox.server_id).info
-            say_ended(run, status, seconds, connection, known)
+            say_ended(run, status, seconds, connection, known, bool(self._task))
         if not is_sent and outbox.folder:
-            say_waiting(outbox.folder, waiting(outbox.folder))
+            left = waiting(outbox.folder)
+            say_waiting(outbox.folder, left, bool(self._task))
         if refused:
             raise TrackingError(not_logged(refused))
+
+    def _task_report(self, status: str) -> list[Record]:
+        """Return what a task reports about itself; nothing for any other run."""
+        from mlflow.entities import RunTag
+
+        if self._task is None:
+            return []
+        report = self._task.report(status).items()
+        tags = [RunTag(name, value) for name, value in report]
+        return batch_records(self.handle.run.info.run_id, tags=tags)
 
     def _report_killed(self) -> None:
         """Send KILLED, in the thread that handles a signal; the main thread unwinds."""

@@ -43,6 +43,18 @@ def say_joined(run: "RunInfo") -> None:
     _say(f"MLflow run '{_name(run)}' is active already; this run logs to it")
 
 
+def say_joined_by_key(run: "RunInfo", attempt: int, connection: "Connection") -> None:
+    """Log which run a task belongs to.
+
+    Args:
+        run: the run of its workflow.
+        attempt: which attempt of the task this is, from 1.
+        connection: the run's server.
+    """
+    again = f", attempt {attempt}" if attempt > 1 else ""
+    _say(f"Task of MLflow run '{_name(run)}' at {connection.display_uri}{again}")
+
+
 def say_offline(run: "RunInfo", away: Exception) -> None:
     """Warn that a run is recorded on this machine, and why."""
     _logger.warning(
@@ -72,13 +84,13 @@ def say_back(address: str) -> None:
     _say(f"The MLflow server at {address} answers again")
 
 
-def say_waiting(folder: Path, left: Waiting) -> None:
-    """Warn about what the server does not have when the run ends."""
+def say_waiting(folder: Path, left: Waiting, is_task: bool) -> None:
+    """Warn about what the server does not have when the run, or a task of it, ends."""
     _logger.warning(
-        "%s in %s for the server. 'kedro mlflow sync' sends them, or the next run "
-        "that reaches it.",
+        "%s in %s for the server. 'kedro mlflow sync' sends them, or %s.",
         left,
         "/".join(folder.parts[-3:]),  # within the project; a whole path would wrap
+        "'kedro mlflow finish'" if is_task else "the next run that reaches it",
         extra=_PLAIN,
     )
 
@@ -89,6 +101,7 @@ def say_ended(
     seconds: float,
     connection: "Connection",
     on_server: "RunInfo | None",
+    is_task: bool = False,
 ) -> None:
     """Log how the run ended, and where to look at it.
 
@@ -98,8 +111,10 @@ def say_ended(
         seconds: how long it took.
         connection: to its server.
         on_server: the run as the server knows it; None if the server is away.
+        is_task: whether only a task of it has ended.
     """
-    ended = f"MLflow run '{_name(run)}' {status} after {duration(seconds)}"
+    what = "Task of MLflow run" if is_task else "MLflow run"
+    ended = f"{what} '{_name(run)}' {status} after {duration(seconds)}"
     url = connection.url(on_server) if on_server else ""
     if url is None:
         ended += f"; '{connection.ui}' shows it"

@@ -1,5 +1,6 @@
 """The MLflow run of a Kedro run: join an active one, continue one, or create one."""
 
+import re
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -9,11 +10,12 @@ from kedro.framework.context import KedroContext
 
 from ..config.loading import environment, key_location, mlflow_config
 from ..errors import TrackingError
-from ..outbox.folder import OPENING, local_id
+from ..outbox.folder import OPENING, OUTBOXES, RUN_KEY, known_id, local_id
 from ..outbox.outbox import Outbox
 from ..outbox.records import info_record
 from ..server.availability import ServerAway
 from ..server.connection import Connection
+from ..server.http_errors import is_refusal
 from ..server.offline import Offline
 from ..server.uris import artifact_root, is_database
 from . import active_runs
@@ -21,14 +23,15 @@ from .experiment import experiment_id, experiment_name
 from .handle import RunHandle
 from .parameters import Params
 from .tags import pipeline_names, run_tags
+from .task import known_run
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-_UNTIL_OFFLINE = (
-    10  # seconds for a slow server; it is then waited for in the background
-)
+_UNTIL_OFFLINE = 10  # seconds for a slow server, which is then waited for meanwhile
+_PARENT = "mlflow.parentRunId"
+_ID = re.compile(r"(local-)?[0-9a-f]{32}")  # of a run
 
 
 def joined_run(params: Params) -> "tuple[Run, str] | None":
@@ -48,7 +51,7 @@ def joined_run(params: Params) -> "tuple[Run, str] | None":
 
     tracking_uri = get_tracking_uri()
     run = MlflowClient(tracking_uri).get_run(run_id)
-    _refuse_changes(run, params, "run in a process of its own")
+    refuse_changes(run, params, "run in a process of its own")
     return run, tracking_uri
 
 
@@ -61,6 +64,7 @@ class NewRun(NamedTuple):
         name: its own name.
         tags: its tags, MLflow's own included.
         start_time: in milliseconds since 1970.
+        key: the key of the run of a workflow, which a task joins.
     """
 
     opening: str
@@ -68,10 +72,14 @@ class NewRun(NamedTuple):
     name: str
     tags: dict[str, str]
     start_time: int
+    key: str | None = None
 
 
 def new_run(
-    context: KedroContext, run_params: Mapping[str, Any], parent: RunHandle | None
+    context: KedroContext,
+    run_params: Mapping[str, Any],
+    parent: RunHandle | None = None,
+    key: str | None = None,
 ) -> NewRun:
     """Return what a run is created with, without a request.
 
@@ -79,6 +87,7 @@ def new_run(
         context: the run's.
         run_params: what Kedro passes to its hooks about the run.
         parent: the run whose node starts this one; None for most runs.
+        key: the key of the run of a workflow; None for most runs.
     """
     from mlflow.tracking.context.registry import resolve_tags
 
@@ -90,7 +99,9 @@ def new_run(
         tracking.params.redact,
     )
     if parent:
-        tags["mlflow.parentRunId"] = parent.run.info.run_id
+        tags[_PARENT] = parent.run.info.run_id
+    if key:
+        tags[RUN_KEY] = key
     opening = tags[OPENING] = local_id()
     return NewRun(
         opening,
@@ -98,37 +109,38 @@ def new_run(
         tracking.run.name or "+".join(pipeline_names(run_params)),
         resolve_tags(tags),
         int(time.time() * 1000),
+        key,
     )
 
 
 def _open(
     new: NewRun, connection: Connection, context: KedroContext, params: Params
 ) -> "Run":
-    """Create a run on the server, or continue the one of ``tracking.run.id``.
+    """Create a run on the server, continue the one of ``tracking.run.id``, or join one.
 
-    Creating takes a request for its experiment and one for the run. A run that is
-    continued keeps its name, experiment and tags.
+    A run that is continued or joined keeps its name, experiment and tags.
 
     Raises:
         ServerAway: the server does not answer.
         TrackingError: the experiment may not be created or restored; or the run to
-            continue does not exist, or has another value of a parameter.
+            continue or to join does not exist, or has another value of a parameter.
     """
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
     client = MlflowClient(connection.uri)  # which connects to a database
+    if new.key:
+        run = known_run(new.key, connection, context)
+        refuse_changes(run, params, "run it with another key")
+        if run.info.status != "RUNNING":
+            client.update_run(run.info.run_id, status="RUNNING")
+        return run
     run_id = mlflow_config(context).tracking.run.id
     if run_id is None:
-        experiment = find_experiment(connection.uri, context, new.experiment)
-        try:
-            return client.create_run(experiment, new.start_time, new.tags, new.name)
-        except BaseException:
-            _end_unanswered(client, experiment, new.opening)
-            raise
+        return create_run(new, connection, context)
     try:
         run = client.get_run(run_id)
-        _refuse_changes(run, params, "let tracking.run.id be null for a new run")
+        refuse_changes(run, params, "let tracking.run.id be null for a new run")
         client.update_run(run_id, status="RUNNING")
         return run
     except MlflowException as error:
@@ -141,6 +153,50 @@ def _open(
             f"{key_location('tracking.run.id', context.config_loader)} is '{run_id}', and "
             f"{connection.safe_uri} has no such run. Copy the id from the run's page, or "
             "let it be null for a new run."
+        ) from None
+
+
+def create_run(new: NewRun, connection: Connection, context: KedroContext) -> "Run":
+    """Create a run: a request for its experiment, and one for the run.
+
+    Raises:
+        TrackingError: the experiment may not be created or restored, or there is no run
+            for ``tracking.run.parent``.
+    """
+    from mlflow import MlflowClient
+
+    client = MlflowClient(connection.uri)
+    experiment = find_experiment(connection.uri, context, new.experiment)
+    parent = {} if _PARENT in new.tags else _parent(connection, context)
+    try:
+        tags = {**new.tags, **parent}
+        return client.create_run(experiment, new.start_time, tags, new.name)
+    except BaseException:
+        _end_unanswered(client, experiment, new.opening)
+        raise
+
+
+def _parent(connection: Connection, context: KedroContext) -> dict[str, str]:
+    """Return the tag of a child: one request for an id, two for a key."""
+    from mlflow import MlflowClient
+
+    parent = mlflow_config(context).tracking.run.parent
+    if not parent:
+        return {}
+    parent = known_id(parent, context.project_path / OUTBOXES)
+    try:
+        if _ID.fullmatch(parent):
+            run = MlflowClient(connection.uri).get_run(parent)
+        else:
+            run = known_run(parent, connection, context)
+        return {_PARENT: run.info.run_id}
+    except Exception as error:
+        if not is_refusal(error):
+            raise
+        raise TrackingError(
+            f"{key_location('tracking.run.parent', context.config_loader)} is '{parent}', "
+            f"and {connection.safe_uri} has no such run. Copy the id from the run's page, "
+            "or use a key."
         ) from None
 
 
@@ -172,35 +228,45 @@ def open_or_record(
     """
     is_possible = mode != "never" and outbox.folder and not is_database(connection.uri)
     if mode == "always" and is_possible:
-        return _record(new, outbox, context), ServerAway(
-            "this is what server.offline or KEDRO_MLFLOW_OFFLINE asks for."
-        )
+        asked = "this is what server.offline or KEDRO_MLFLOW_OFFLINE asks for."
+        return _record(new, outbox, context, ServerAway(asked))
     try:
         with connection.translate_errors(_UNTIL_OFFLINE if is_possible else None):
             run = _open(new, connection, context, params)
-            outbox.opened(new.opening, run.info.run_id)
+            record = outbox.found if new.key else outbox.opened
+            record(new.opening, run.info.run_id)
             return run, None
     except ServerAway as away:
         if not is_possible:
             raise
-        return _record(new, outbox, context), away
+        return _record(new, outbox, context, away)
 
 
-def _record(new: NewRun, outbox: Outbox, context: KedroContext) -> "Run":
-    """Open a run in its outbox alone, without a request."""
+def _record(
+    new: NewRun, outbox: Outbox, context: KedroContext, away: ServerAway
+) -> "tuple[Run, ServerAway]":
+    """Open a run in its outbox alone, without a request.
+
+    Raises:
+        ServerAway: ``tracking.run.parent`` is a key, which only the server knows.
+    """
     from mlflow.entities import Run, RunData, RunInfo
 
-    run_id = mlflow_config(context).tracking.run.id
+    options, tags = mlflow_config(context).tracking.run, new.tags
+    run_id = options.id
+    if options.parent and not new.key and _PARENT not in tags:
+        if not _ID.fullmatch(options.parent):
+            raise away
+        tags = {**tags, _PARENT: options.parent}
     if run_id is None:
-        return outbox.create_local_run(
-            None, new.tags, new.name, new.start_time, new.opening
-        )
+        run = outbox.create_local_run(None, tags, new.name, new.start_time, new.opening)
+        return run, away
     outbox.write([info_record(run_id, "RUNNING", None)])
     nowhere = context.project_path.as_uri()  # only the server knows
     info = RunInfo(
         run_id, "0", "", "RUNNING", new.start_time, None, "active", nowhere, run_id
     )
-    return Run(info, RunData())
+    return Run(info, RunData()), away
 
 
 def _end_unanswered(client: "MlflowClient", experiment: str, opening: str) -> None:
@@ -210,7 +276,7 @@ def _end_unanswered(client: "MlflowClient", experiment: str, opening: str) -> No
             client.set_terminated(run.info.run_id, "FAILED")
 
 
-def _refuse_changes(run: "Run", params: Params, way_out: str) -> None:
+def refuse_changes(run: "Run", params: Params, way_out: str) -> None:
     """Refuse changed parameters before the run's status changes; MLflow would later."""
     known = run.data.params
     for name, value in params.params.items():

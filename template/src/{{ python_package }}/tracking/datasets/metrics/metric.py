@@ -85,8 +85,9 @@ class MlflowMetricDataset(MetricDataset):
             log(self._client(), run_id, self._handle, entries, "", None, self.name)
 
     def _last_point(self, run_id: str) -> Point | None:
-        handle = None if self._run_id else self._handle
-        if handle and handle.is_new and self._mode == "overwrite":
+        earlier = self._handle.metrics if self._handle and not self._run_id else None
+        is_new = earlier is not None and self._metric not in earlier
+        if is_new and self._mode == "overwrite":
             return None
         return _last(history(self._client(), run_id, self._metric))
 

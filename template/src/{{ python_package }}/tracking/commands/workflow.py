@@ -1,0 +1,204 @@
+"""Start and finish the run of a workflow, for ``kedro mlflow start`` and ``finish``."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import kedro
+from kedro.framework.context import KedroContext
+from kedro.framework.project import pipelines as registered
+from kedro.pipeline import Pipeline
+
+from ..config.loading import mlflow_config
+from ..errors import TrackingError, did_you_mean
+from ..outbox.delivery import Delivery
+from ..outbox.folder import OUTBOXES
+from ..outbox.records import batch_records
+from ..outbox.waiting import not_logged
+from ..run.left import tasks_sent
+from ..run.opening import create_run, find_experiment, new_run, refuse_changes
+from ..run.parameters import Params, pipeline_params
+from ..run.task import find_by_key, known_run, reports, run_key
+from ..run.untracked import disabled_by
+from ..server.connection import Connection
+from ..server.local_store import create_local_store
+from .context import load_context
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+_DISABLED = "No MLflow run: turned off by %s"
+_logger = logging.getLogger(__name__)
+_PROBLEMS = {
+    "FAILED": "failed",
+    "KILLED": "killed",
+    "RUNNING": "killed, or still running",
+    None: "without a report",
+}
+
+
+class Outcome(NamedTuple):
+    """How a workflow ended, and what there is to say."""
+
+    ok: bool
+    message: str
+
+
+def start(
+    project_path: Path,
+    env: str,
+    names: Sequence[str],
+    nodes: Sequence[str],
+    params: dict[str, Any],
+) -> str | None:
+    """Return the id of the run with the key of ``mlflow.yml``; create it if need be.
+
+    None if tracking is disabled.
+
+    Args:
+        project_path: the project's root.
+        env: the environment.
+        names: the pipelines of the workflow.
+        nodes: those nodes of them that it runs; none for all.
+        params: what ``--params`` sets.
+
+    Raises:
+        TrackingError: there is no key, the server does not answer, or the run has
+            another value of a parameter.
+    """
+    context = load_context(project_path, env, params)
+    options = mlflow_config(context).tracking
+    run_params: dict[str, Any] = {"pipeline_names": names, "node_names": nodes}
+    run_params |= {"env": env, "runtime_params": params}
+    run_params["kedro_version"] = kedro.__version__
+    if reason := disabled_by(options, run_params):
+        _logger.info(_DISABLED, reason)
+        return None
+    key, pipeline = _key(context), _pipeline(names, nodes)
+    values = pipeline_params(pipeline, context.catalog, options.params)
+    with _connected(context) as connection:
+        run = find_by_key(key, connection, context)
+        if run is None:
+            new = new_run(context, run_params, key=key)
+            created = create_run(new, connection, context)
+            run = known_run(key, connection, context)
+            if run.info.run_id != created.info.run_id:  # of a start at the same moment
+                _client(connection).delete_run(created.info.run_id)
+        refuse_changes(run, values, "start it with another key")
+        _log(run, values, connection, context)
+        return str(run.info.run_id)
+
+
+def finish(
+    project_path: Path, env: str, names: Sequence[str], nodes: Sequence[str]
+) -> Outcome:
+    """End the run with the key of ``mlflow.yml``, and the nested runs that are left open.
+
+    What tasks on this machine have not sent yet is sent before.
+
+    Args:
+        project_path: the project's root.
+        env: the environment.
+        names: the pipelines of the workflow.
+        nodes: those nodes of them that it runs; none for all.
+
+    Raises:
+        TrackingError: there is no key or no run with it, or the server does not answer.
+    """
+    context = load_context(project_path, env)
+    options = mlflow_config(context).tracking
+    if reason := disabled_by(options, {"pipeline_names": names}):
+        return Outcome(True, _DISABLED % reason)
+    key, pipeline = _key(context), _pipeline(names, nodes)
+    with _connected(context) as connection:
+        run = known_run(key, connection, context)
+        tasks_sent(connection, context, key)
+        client, run_id = _client(connection), run.info.run_id
+        reported = reports(client.get_run(run_id).data.tags)
+        statuses = {
+            node.name: reported[node.name].status if node.name in reported else None
+            for node in pipeline.nodes
+        }
+        problems = [
+            f"{words}: {', '.join(found)}"
+            for status, words in _PROBLEMS.items()
+            if (found := [n for n, s in statuses.items() if s == status])
+        ]
+        status = "FAILED" if problems else "FINISHED"
+        _end_children(client, run)
+        client.set_terminated(run_id, status)
+    what = "; ".join(problems) or f"all {len(statuses)} nodes have succeeded"
+    message = f"MLflow run '{run.info.run_name}' {status}. Nodes: {what}"
+    return Outcome(not problems, message)
+
+
+def _key(context: KedroContext) -> str:
+    if key := run_key(mlflow_config(context).tracking.run):
+        return key
+    raise TrackingError(
+        "This workflow has no key. Set tracking.run.key in mlflow.yml, or the variable "
+        "KEDRO_MLFLOW_RUN_KEY, to a name that all its tasks share and no other workflow "
+        "has, such as the run id of the orchestrator."
+    )
+
+
+def _pipeline(names: Sequence[str], nodes: Sequence[str]) -> Pipeline:
+    for name in names:
+        if name not in registered:
+            raise TrackingError(
+                f"There is no pipeline '{name}'{did_you_mean(name, registered)}. There "
+                f"are: {', '.join(registered)}."
+            )
+    pipeline = sum((registered[name] for name in names), Pipeline([]))
+    try:
+        return pipeline.only_nodes(*nodes) if nodes else pipeline
+    except ValueError as error:
+        raise TrackingError(str(error)) from None
+
+
+@contextmanager
+def _connected(context: KedroContext) -> Iterator[Connection]:
+    with Connection(mlflow_config(context).server, context) as connection:
+        if connection.artifact_root:
+            create_local_store(connection.uri, connection.artifact_root)
+        with connection.translate_errors():
+            yield connection
+
+
+def _client(connection: Connection) -> "MlflowClient":
+    from mlflow import MlflowClient
+
+    return MlflowClient(connection.uri)
+
+
+def _log(
+    run: "Run", values: Params, connection: Connection, context: KedroContext
+) -> None:
+    """Log the parameters that the run does not have."""
+    from mlflow.entities import Param, RunTag
+
+    run_id, known = run.info.run_id, run.data
+    params = [Param(k, v) for k, v in values.params.items() if k not in known.params]
+    tags = [RunTag(k, v) for k, v in values.tags.items() if k not in known.tags]
+
+    def experiment(name: str) -> str:
+        return find_experiment(connection.uri, context, name)
+
+    delivery = Delivery(connection.uri, context.project_path / OUTBOXES, experiment)
+    refused = delivery.log(batch_records(run_id, params=params, tags=tags))
+    if refused:
+        raise TrackingError(not_logged(refused))
+    for path, text in values.files.items():
+        _client(connection).log_text(run_id, text, path)
+
+
+def _end_children(client: "MlflowClient", run: "Run") -> None:
+    """End as KILLED the runs that killed tasks have left open below a run."""
+    query = f"tags.`mlflow.parentRunId` = '{run.info.run_id}'"
+    for child in client.search_runs([run.info.experiment_id], query):
+        _end_children(client, child)
+        if child.info.status == "RUNNING":
+            client.set_terminated(child.info.run_id, "KILLED")

@@ -1,0 +1,1 @@
+"""Tests on real engines, which ``make engines`` installs and runs."""
