@@ -1,15 +1,18 @@
 """The catalog's MLflow datasets, and how they are connected to a run."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from kedro.io import CachedDataset, CatalogProtocol
+from kedro.io.core import is_parameter
 from kedro.pipeline import Pipeline
 
 from .base import MlflowDataset
 
 if TYPE_CHECKING:
+    from kedro.pipeline.node import Node
+
     from ..run.handle import RunHandle
 
 
@@ -27,7 +30,7 @@ def connect(
 
     def connected(*args: Any, **kwargs: Any) -> Any:
         dataset = get(*args, **kwargs)
-        if isinstance(inner := _inner(dataset), MlflowDataset):
+        if isinstance(inner := inner_dataset(dataset), MlflowDataset):
             inner.connect(args[0] if args else kwargs["key"], server)
         return dataset
 
@@ -40,6 +43,16 @@ def bind(
     """Set the catalog name and the run of a pipeline's MLflow datasets."""
     for name, dataset in _mlflow_datasets(pipeline, catalog):
         dataset.bind(name, handle)
+
+
+def trained_on(
+    node: "Node", catalog: "CatalogProtocol[Any, Any]", inputs: Mapping[str, Any]
+) -> None:
+    """Show a node's models what it has loaded, for their signature."""
+    for name in node.outputs:
+        dataset = inner_dataset(catalog.get(name) if name in catalog else None)
+        if show := getattr(dataset, "trained_on", None):
+            show([data for key, data in inputs.items() if not is_parameter(key)])
 
 
 def untrack(
@@ -76,13 +89,14 @@ def _mlflow_datasets(
 ) -> list[tuple[str, MlflowDataset]]:
     found = []
     for name in pipeline.datasets():
-        dataset = _inner(catalog.get(name) if name in catalog else None)
+        dataset = inner_dataset(catalog.get(name) if name in catalog else None)
         if isinstance(dataset, MlflowDataset):
             found.append((name, dataset))
     return found
 
 
-def _inner(dataset: Any) -> Any:
+def inner_dataset(dataset: Any) -> Any:
+    """Return the dataset inside a cached one, or the dataset itself."""
     if isinstance(dataset, CachedDataset):
         return dataset._dataset  # private, seen in Kedro 1.2 to 1.7
     return dataset

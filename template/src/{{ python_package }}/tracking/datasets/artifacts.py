@@ -117,6 +117,11 @@ class MlflowArtifactDataset(MlflowDataset):
         return getattr(self._dataset, name)  # such as IncrementalDataset.confirm
 
     @property
+    def inner(self) -> "AbstractDataset[Any, Any]":
+        """The dataset that saves and loads."""
+        return self._dataset
+
+    @property
     def _artifact(self) -> str:
         return str(PurePosixPath(self.artifact_path or "", self._files.name))
 

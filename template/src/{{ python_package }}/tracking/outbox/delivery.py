@@ -1,5 +1,6 @@
 """Send records to MLflow's store: few requests, and a bad record stops no other."""
 
+import logging
 import re
 import threading
 from collections import Counter
@@ -10,18 +11,26 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..server.availability import tried_once
-from ..server.http_errors import is_refusal, problem
+from ..server.http_errors import is_hopeless, is_refusal, problem
 from .folder import OPENING, is_local, server_id, set_server_id
 from .journal import Record
-from .models import DELIVERIES
+from .models import DELIVERIES as OF_MODELS
+from .traces import deliver_trace
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
+_logger = logging.getLogger(__name__)
 _UPLOADS = 4  # at once
 _BATCH = ("metric", "param", "tag")
 _LOCAL_ID = re.compile(r"(m-)?local-[0-9a-f]{32}")
 _threads = threading.local()
+
+DELIVERIES: "dict[str, Callable[[Delivery, Record], None]]" = {
+    **OF_MODELS,
+    "trace": deliver_trace,
+}
+"""What sends the records of each kind."""
 
 
 class Refused(NamedTuple):
@@ -147,7 +156,11 @@ class Delivery:
                 deliver(self, record)
             else:
                 getattr(self, f"_log_{record.kind}")(record)
+        except NotYet:
+            raise
         except Exception as error:
+            if _is_left_out(record, error):
+                return []
             if not is_refusal(error):
                 raise
             return [Refused(record, reason(error))]
@@ -245,7 +258,9 @@ class Delivery:
                 try:
                     self._upload(record)
                 except Exception as error:
-                    if is_refusal(error) or isinstance(error, FileNotFoundError):
+                    if _is_left_out(record, error):
+                        pass
+                    elif is_refusal(error) or isinstance(error, FileNotFoundError):
                         refused.append(Refused(record, reason(error)))
                     else:
                         failed.append(error)
@@ -269,9 +284,7 @@ class Delivery:
                     file.unlink(missing_ok=True)
                     file.parent.rmdir()
 
-    def upload_now(
-        self, run_id: str, file: Path, artifact_path: str, source: str
-    ) -> list[Refused]:
+    def upload_now(self, record: Record) -> list[Refused]:
         """Upload a file of which there is no copy.
 
         Returns:
@@ -280,11 +293,11 @@ class Delivery:
         Raises:
             Exception: the server is away.
         """
-        data = {"path": artifact_path, "file": str(file.absolute())}
-        record = Record(run_id, "file", data, source)
         try:
             self._upload(record)
         except Exception as error:
+            if _is_left_out(record, error):
+                return []
             if not is_refusal(error):
                 raise
             return [Refused(record, reason(error))]
@@ -349,6 +362,16 @@ class Delivery:
         if found := server_id(self.folder, text):
             return found
         raise NotYet(f"the server has not created {text} yet")
+
+
+def _is_left_out(record: Record, error: Exception) -> bool:
+    """Whether to go on without a record that nobody has asked for, and say so."""
+    if not (record.is_optional and is_hopeless(error)):
+        return False
+    _logger.info(
+        "MLflow does not have '%s' of this run: %s", record.name, reason(error)
+    )
+    return True
 
 
 def is_delivering() -> bool:

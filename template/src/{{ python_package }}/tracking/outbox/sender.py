@@ -158,5 +158,7 @@ def _nothing(_: object) -> None:
 
 
 def lane_of(record: Record) -> str:
-    """Return the name of the lane that sends a record."""
+    """Return the name of the lane that sends a record; empty for a note."""
+    if record.kind == "note":
+        return ""
     return _LANES[1] if record.kind == "file" else _LANES[0]

@@ -41,7 +41,7 @@ def waiting(folder: Path) -> Waiting:
         before = 0
         for record, position in read(file, 0):
             lane = lane_of(record)
-            if position > positions[lane].get(file.name, 0):
+            if lane and position > positions[lane].get(file.name, 0):
                 counts[lane] += 1
                 total += position - before
                 sizes = list(_sizes(folder, record))

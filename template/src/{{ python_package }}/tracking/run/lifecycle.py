@@ -39,12 +39,15 @@ from .messages import (
     say_unread,
     say_waiting,
 )
+from .nodes import NodeNotes
 from .on_termination import OnTermination
 from .opening import NewRun, find_experiment, joined_run, new_run, open_or_record
 from .parameters import Params
+from .story import Story, optional
 from .system_metrics import system_metrics, wants_system_metrics
 
 if TYPE_CHECKING:
+    from kedro.pipeline.node import Node
     from mlflow import ActiveRun
     from mlflow.entities import Run
 
@@ -61,14 +64,21 @@ class TrackedRun:
         context: the run's context, with its configuration as ``context.mlflow``.
         run_params: what Kedro passes to its hooks about the run.
         params: the parameters, logged while the run opens.
+        story: what else the run records.
     """
 
     handle: RunHandle
 
     def __init__(
-        self, context: KedroContext, run_params: Mapping[str, Any], params: Params
+        self,
+        context: KedroContext,
+        run_params: Mapping[str, Any],
+        params: Params,
+        story: Story,
     ) -> None:
         self._context, self._run_params, self._params = context, run_params, params
+        self._story = story
+        self.nodes: NodeNotes | None = None
         self._options = mlflow_config(context).tracking
         self.thread = threading.get_ident()
         self._owner = this_process()
@@ -84,7 +94,8 @@ class TrackedRun:
         self._resources = ExitStack()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"handle": self.handle, "_owner": self._owner}  # all that a worker needs
+        # All that a worker needs.
+        return {"handle": self.handle, "_owner": self._owner, "nodes": self.nodes}
 
     # --- Open -----------------------------------------------------------------
 
@@ -113,6 +124,8 @@ class TrackedRun:
             self._join(*joined, resources)
         else:
             self._start(resources, outer)
+        with optional("source"):
+            self._story.begin(self.handle)
         self._log_params()
 
     def _join(self, run: "Run", tracking_uri: str, resources: ExitStack) -> None:
@@ -131,8 +144,9 @@ class TrackedRun:
         self._connection = resources.enter_context(connection)
         if connection.artifact_root:
             create_local_store(connection.uri, connection.artifact_root)
-        is_measured = wants_system_metrics()
-        new = new_run(context, self._run_params, outer)
+        is_measured = wants_system_metrics(self._options.record.system_metrics)
+        words = (self._params, self._story, connection.safe_uri)
+        new = new_run(context, self._run_params, *words, outer)
         about = self._about(run_id or new.opening, connection.safe_uri, new)
         outbox = self._outbox(about, connection.uri, resources)
         self._mode = offline_mode(mlflow_config(context).server)
@@ -192,6 +206,8 @@ class TrackedRun:
             login=connection.login if connection else None,
             outbox=outbox,
         )
+        self.nodes = self._story.notes(self.handle)
+        resources.enter_context(self._story.kept(self.handle))
         if self._options.disable_tracking.disable_autologging:
             resources.enter_context(autologging_paused())
         resources.enter_context(outbox_in_use(outbox, run, tracking_uri))
@@ -219,7 +235,6 @@ class TrackedRun:
         outbox.write(batch_records(run_id, params=entries, tags=tags))
         for path, text in params.files.items():
             self.handle.client().log_text(run_id, text, path)
-        outbox.send()
 
     # --- Nodes ----------------------------------------------------------------
 
@@ -233,8 +248,16 @@ class TrackedRun:
         if not self.handle.is_owned or threading.get_ident() != self.thread:
             self.handle.detach()
 
-    def node_failed(self, error: Exception) -> None:
-        """Do not wait again for a server that a node could not reach."""
+    def loaded(self, node: "Node", inputs: dict[str, Any]) -> None:
+        """Note what a node has loaded; record the inputs of the run once all are there."""
+        if self.nodes and self.nodes.running(node, inputs) and self.handle.is_owned:
+            with optional("inputs"):
+                self._story.loaded(self.handle)
+
+    def node_failed(self, node: "Node", error: Exception) -> None:
+        """Note the error; do not wait again for a server that a node could not reach."""
+        if self.nodes:
+            self.nodes.failed(node, error)
         if self.handle.is_owned and is_unreachable(error):
             self._away.begin()
 
@@ -268,6 +291,7 @@ class TrackedRun:
             TrackingError: the error is a failed login that Kedro has wrapped.
         """
         if self._owner == this_process():
+            self._story.failed(error)
             try:
                 with fail_fast():
                     self.end("FAILED")
@@ -315,6 +339,8 @@ class TrackedRun:
         """
         outbox, run = self.handle.outbox, self.handle.run.info
         ended = time.time()
+        with optional("description and timeline"):
+            self._story.end(self.handle)
         wait = _LAST_WAIT if status == "FINISHED" else BRIEFLY
         end, is_patient = time.monotonic() + wait, not outbox.is_local
         outbox.flush(wait, is_patient)

@@ -20,7 +20,8 @@ from . import active_runs
 from .experiment import experiment_id, experiment_name
 from .handle import RunHandle
 from .parameters import Params
-from .tags import pipeline_names, run_tags
+from .story import Story
+from .tags import run_name, run_tags
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -71,13 +72,21 @@ class NewRun(NamedTuple):
 
 
 def new_run(
-    context: KedroContext, run_params: Mapping[str, Any], parent: RunHandle | None
+    context: KedroContext,
+    run_params: Mapping[str, Any],
+    params: Params,
+    story: Story,
+    tracking_uri: str,
+    parent: RunHandle | None,
 ) -> NewRun:
     """Return what a run is created with, without a request.
 
     Args:
         context: the run's.
         run_params: what Kedro passes to its hooks about the run.
+        params: its parameters.
+        story: what it records of itself.
+        tracking_uri: its server, without a login.
         parent: the run whose node starts this one; None for most runs.
     """
     from mlflow.tracking.context.registry import resolve_tags
@@ -87,15 +96,17 @@ def new_run(
         run_params,
         environment(context.config_loader),
         context.project_path,
+        story.source,
         tracking.params.redact,
     )
+    tags |= story.tags(tags["kedro_command"], params.params, tracking_uri)
     if parent:
         tags["mlflow.parentRunId"] = parent.run.info.run_id
     opening = tags[OPENING] = local_id()
     return NewRun(
         opening,
         experiment_name(tracking.experiment, context),
-        tracking.run.name or "+".join(pipeline_names(run_params)),
+        tracking.run.name or run_name(run_params),
         resolve_tags(tags),
         int(time.time() * 1000),
     )

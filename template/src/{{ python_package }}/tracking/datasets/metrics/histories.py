@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ..base import MlflowDataset
 from .points import Point, form_of, history, log, metrics, number, point
+from .subject import SubjectedDataset
 
 
-class MlflowMetricsHistoryDataset(MlflowDataset):
+class MlflowMetricsHistoryDataset(SubjectedDataset):
     """Several metrics, each a number or a history, under a prefix.
 
     It saves a mapping of names to values, such as ``{"loss": …}``. A value is a number,
@@ -21,6 +21,8 @@ class MlflowMetricsHistoryDataset(MlflowDataset):
             None for the name in the catalog, empty for no prefix. A metric whose name
             is just the prefix is loaded, too.
         metadata: anything; Kedro ignores it.
+        model: the model that they are about, by its name in the catalog; None for the
+            one that their node depends on.
 
     Example in the catalog::
 
@@ -44,8 +46,10 @@ class MlflowMetricsHistoryDataset(MlflowDataset):
         run_id: str | None = None,
         prefix: str | None = None,
         metadata: dict[str, Any] | None = None,
+        model: str | None = None,
     ) -> None:
         self._run_id = run_id
+        self.model = model
         self._prefix = prefix
         self.metadata = metadata
 
@@ -58,12 +62,12 @@ class MlflowMetricsHistoryDataset(MlflowDataset):
                     "Metrics are a mapping of names to numbers or histories; found "
                     f"{type(data).__name__}."
                 )
-            entries, forms = [], set()
+            entries, forms, subject = [], set(), self._subject(run_id)
             for name, value in data.items():
                 form, points = _points(name, value)
                 forms.add(form)
                 key = f"{prefix}.{name}" if prefix else name
-                entries += metrics(key, points)
+                entries += metrics(key, points, subject)
             common = forms.pop() if len(forms) == 1 else "point"
             kept = None if common == "point" else common
             log(self._client(), run_id, self._handle, entries, prefix, kept, self.name)

@@ -24,6 +24,8 @@ class MlflowMetricHistoryDataset(MetricDataset):
         load_args: ``mode``, the form in which to load, instead of that of the save.
         save_args: ``mode``, the form that saved data must have.
         metadata: anything; Kedro ignores it.
+        model: the model that it is about, by its name in the catalog; None for the one
+            that its node depends on.
 
     Raises:
         DatasetError: an argument or a mode is unknown.
@@ -65,7 +67,7 @@ class MlflowMetricHistoryDataset(MetricDataset):
             if (wanted := self._save_args.get("mode", mode)) != mode and points:
                 raise TypeError(f"save_args say mode '{wanted}'; found '{mode}'")
             form = None if mode == "list" else mode
-            entries = metrics(self._metric, points)
+            entries = metrics(self._metric, points, self._subject(run_id))
             log(
                 self._client(),
                 run_id,

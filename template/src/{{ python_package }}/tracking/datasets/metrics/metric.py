@@ -19,6 +19,8 @@ class MlflowMetricDataset(MetricDataset):
             step, 0 in a new run, or ``append``, which logs at the step after it.
             ``step`` sets the step, ``timestamp`` the time in milliseconds since 1970.
         metadata: anything; Kedro ignores it.
+        model: the model that it is about, by its name in the catalog; None for the one
+            that its node depends on.
 
     Raises:
         DatasetError: an argument or the mode is unknown.
@@ -81,7 +83,7 @@ class MlflowMetricDataset(MetricDataset):
                     now = max(now, (last.timestamp or 0) + 1)  # MLflow shows the latest
             timestamp: int = self._save_args.get("timestamp", now)
             point = Point(step, value, timestamp)
-            entries = metrics(self._metric, [point])
+            entries = metrics(self._metric, [point], self._subject(run_id))
             log(self._client(), run_id, self._handle, entries, "", None, self.name)
 
     def _last_point(self, run_id: str) -> Point | None:

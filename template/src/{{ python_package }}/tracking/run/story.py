@@ -1,0 +1,196 @@
+"""What a run records of itself: from where, on which data, how it went."""
+
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+from kedro.framework import project
+from kedro.pipeline import Pipeline
+
+from ..config.options import RecordOptions
+from ..outbox.folder import OUTBOXES, known_id, read_json, write_json
+from ..outbox.records import batch_records
+from ..redaction import without_secrets
+from ..terminal.humanize import size
+from .console import console_kept, console_log
+from .description import description
+from .handle import RunHandle
+from .inputs import Input, inputs_record
+from .messages import say_left_out
+from .nodes import NodeNotes, error_text
+from .picture import PICTURE, picture
+from .source import PATCH, Source, environment_tags, lock, short_digest
+from .tags import pipeline_names
+from .timeline import node_runs, trace_record
+
+NOTE = "mlflow.note.content"
+LOCK_RUN = "lock.run_id"
+
+_LOCKS = "locks.json"  # beside the outboxes: which run has which lock
+
+
+@contextmanager
+def optional(what: str) -> Iterator[None]:
+    """Go on without what is recorded inside the block if that fails, with one line."""
+    try:
+        yield
+    except Exception as error:  # nobody has asked for it
+        say_left_out(what, str(error))
+
+
+class Story:
+    """What one run records of itself, as ``tracking.record`` of ``mlflow.yml`` says.
+
+    Everything goes through the outbox, and a run is complete without it.
+
+    Args:
+        options: ``tracking.record``.
+        run_params: what Kedro passes to its hooks about the run.
+        pipeline: the pipeline that runs.
+        inputs: what it loads from outside.
+        source: the state of the project's repository.
+        project_path: the project's root.
+    """
+
+    def __init__(
+        self,
+        options: RecordOptions,
+        run_params: Mapping[str, Any],
+        pipeline: Pipeline,
+        inputs: Mapping[str, Input],
+        source: Source | None,
+        project_path: Path,
+    ) -> None:
+        self.options, self.source = options, source
+        self._run_params, self._pipeline = run_params, pipeline
+        self._pipelines = pipeline_names(run_params)
+        self._inputs = dict(inputs) if options.inputs else {}
+        self._project_path = project_path
+        self._command = ""
+        self._error: BaseException | None = None
+        self._has_inputs = False
+        self._locks = project_path / OUTBOXES / _LOCKS
+        self._lock: tuple[str, str, str] | None = None
+
+    # --- Before the nodes -----------------------------------------------------
+
+    def tags(
+        self, command: str, params: Mapping[str, Any], tracking_uri: str
+    ) -> dict[str, str]:
+        """Return the tags that a new run is created with.
+
+        Args:
+            command: the command that runs it again.
+            params: its parameters.
+            tracking_uri: its server, without a login.
+        """
+        self._command = command
+        tags = {
+            **environment_tags(params),
+            "mlflow.source.type": "LOCAL",
+            "mlflow.source.name": project.PACKAGE_NAME or self._project_path.name,
+        }
+        if self.options.description:
+            tags[NOTE] = self._description()
+        if self.options.lock:
+            name, text = lock(self._project_path, self.source)
+            key = f"{tracking_uri} {short_digest(text)}"
+            if owner := read_json(self._locks).get(key):
+                tags[LOCK_RUN] = known_id(owner, self._locks.parent)
+            elif text:  # or else the commit has it
+                self._lock = f"source/{name}", text, key
+        return {key: without_secrets(value) for key, value in tags.items()}
+
+    def kept(self, handle: RunHandle) -> AbstractContextManager[None]:
+        """Keep the log of this process, inside the block."""
+        limit = self.options.max_bytes if self.options.console else 0
+        return console_kept(handle.outbox.folder, limit)
+
+    def notes(self, handle: RunHandle) -> NodeNotes | None:
+        """Return what notes the nodes of the run, in any process; None if nobody asks."""
+        if not (self.options.timeline or self.options.description or self._inputs):
+            return None
+        run_id = handle.run.info.run_id
+        return NodeNotes(handle.outbox, run_id, self._inputs)
+
+    def begin(self, handle: RunHandle) -> None:
+        """Record the code, the packages and the picture of the pipeline."""
+        if not handle.is_new:
+            return  # it has those of its own first Kedro run
+        outbox, run_id = handle.outbox, handle.run.info.run_id
+        if self.options.patch and self.source and self.source.changed:
+            patch = self.source.patch()
+            if (length := len(patch.encode("utf-8", "surrogateescape"))) > (
+                self.options.max_bytes
+            ):
+                say_left_out("patch of uncommitted changes", size(length))
+            elif patch:
+                outbox.write_text(run_id, patch, PATCH)
+        if self._lock:
+            path, text, key = self._lock
+            outbox.write_text(run_id, text, path)
+            if outbox.folder:
+                write_json(self._locks, {**read_json(self._locks), key: run_id})
+        if self.options.description and (drawn := picture(self._pipeline)):
+            outbox.write_text(run_id, drawn, PICTURE)
+
+    # --- The nodes ------------------------------------------------------------
+
+    def loaded(self, handle: RunHandle) -> None:
+        """Record the inputs, once: as soon as all are loaded, or else at the end."""
+        if self._inputs and not self._has_inputs:
+            self._has_inputs = True
+            shapes = {note["name"]: note for note in handle.outbox.notes("shape")}
+            record = inputs_record(handle.run.info.run_id, self._inputs, shapes)
+            handle.outbox.write([record])
+
+    def failed(self, error: BaseException | None) -> None:
+        """Remember why the run fails."""
+        self._error = self._error or error
+
+    # --- After the nodes ------------------------------------------------------
+
+    def end(self, handle: RunHandle) -> None:
+        """Record how it went: the inputs, the timeline, the description, the log."""
+        self.loaded(handle)
+        outbox, run = handle.outbox, handle.run.info
+        error = error_text(self._error) if self._error else ""
+        nodes = node_runs(outbox.notes("node"), time.time_ns(), error)
+        if self.options.timeline and nodes:
+            experiment = "" if outbox.is_local else run.experiment_id
+            name = "+".join(self._pipelines)
+            record = trace_record(run.run_id, experiment, name, nodes, error)
+            outbox.write([record])
+        if self.options.description and handle.is_new:
+            of_server = "" if outbox.is_local else run.run_id
+            self._tag(handle, NOTE, self._description(of_server, nodes, error))
+        if self.options.console:
+            text = console_log(outbox.folder, self.options.max_bytes)
+            text += without_secrets(_traceback(self._error))
+            if text:
+                outbox.write_text(run.run_id, text, self._log_name(handle))
+
+    def _description(self, run_id: str = "", nodes: Any = (), error: str = "") -> str:
+        outputs = sorted(self._pipeline.outputs())
+        words = (self._command, self._pipelines, self._inputs, outputs)
+        return description(*words, run_id, nodes, error)
+
+    def _tag(self, handle: RunHandle, key: str, value: str) -> None:
+        from mlflow.entities import RunTag
+
+        records = batch_records(handle.run.info.run_id, tags=[RunTag(key, value)])
+        handle.outbox.write(records)
+
+    def _log_name(self, handle: RunHandle) -> str:
+        """Return the log's path: of several Kedro runs in one run, each has its own."""
+        if handle.is_new:
+            return "console.log"
+        which = self._run_params.get("run_id") or self._run_params.get("session_id")
+        return f"console/{str(which).replace(':', '-')}.log"
+
+
+def _traceback(error: BaseException | None) -> str:
+    return "".join(traceback.format_exception(error)) if error else ""
