@@ -142,12 +142,17 @@ def _local_metadata(path: Path, blob: str | None) -> tuple[str, str]:
     if dvc.is_file():
         return "dvc", yaml.safe_load(dvc.read_text("utf-8"))["outs"][0]["md5"]
     if blob:
-        return "git", blob
+        return "git", blob[:16]
     if (log := path / "_delta_log").is_dir():
         return "delta", max(f.stem for f in log.glob("*.json"))
     if path.is_dir():
         states = [_state(f, path) for f in sorted(path.rglob("*")) if f.is_file()]
         return "size and time", short_digest("\n".join(states))
+    return state_of(path)
+
+
+def state_of(path: Path) -> tuple[str, str]:
+    """Return size and time of change of a local file, and a digest of both."""
     when = datetime.fromtimestamp(path.stat().st_mtime, timezone.utc)
     made_of = f"size {path.stat().st_size}, changed {when:%Y-%m-%d %H:%M:%S}"
     return made_of, short_digest(_state(path, path.parent))

@@ -27,6 +27,7 @@ def deliver_trace(delivery: "Delivery", record: Record) -> None:
         TraceLocation.from_experiment_id(experiment),
         data["start"],
         TraceState(data["state"]),
+        request_preview=data["request"],
         execution_duration=data["duration"],
         trace_metadata={**data["metadata"], "mlflow.sourceRun": run_id},
         tags=data["tags"],

@@ -34,7 +34,7 @@ def description(
         nodes: the nodes that ran; empty while the run is open.
         error: why it failed; empty if it did not.
     """
-    what = " and ".join(f"**{name}**" for name in pipelines)
+    what = " and ".join(f"`{name}`" for name in pipelines)
     noun = "Pipeline" if len(pipelines) == 1 else "Pipelines"
     parts = [f"{noun} {what}, as `{command}`"]
     if error:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from multiprocessing import connection
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from ..config.options import ParamsOptions
 from ..outbox.store import outbox_in_use
 from ..server.process_environment import EnvironmentOverride
 from ..terminal.log_filters import without_secrets_in_logs
@@ -51,6 +52,7 @@ class RunHandle:
         is_new: whether it was empty when the Kedro run began.
         login: adds headers to MLflow's requests; None without a header provider.
         outbox: takes what is logged, in every process.
+        params: how parameters are logged.
     """
 
     run: "Run"
@@ -61,6 +63,7 @@ class RunHandle:
     is_new: bool
     login: "Login | None"
     outbox: "Outbox"
+    params: ParamsOptions
 
     _guests: ClassVar[dict[str, "_Guest"]] = {}
     """The runs of other processes that this process logs to, by their ids."""

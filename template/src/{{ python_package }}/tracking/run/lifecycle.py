@@ -205,6 +205,7 @@ class TrackedRun:
             is_new=bool(connection and not self._options.run.id),
             login=connection.login if connection else None,
             outbox=outbox,
+            params=self._options.params,
         )
         self.nodes = self._story.notes(self.handle)
         resources.enter_context(self._story.kept(self.handle))

@@ -2,6 +2,7 @@
 
 import hashlib
 import platform
+import re
 import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ LOCK = "uv.lock"
 PACKAGES = "packages.txt"
 
 _EXCLUDED = (f":(exclude,top,glob)**/{LOCK}", ":(exclude,top,glob)**/credentials*")
-_SEEDS = ("seed", "random_seed", "random_state")
+_SEED = re.compile(r"\b(seed|random_seed|random_state)\b\W+(\d+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -105,11 +106,12 @@ def git_source(project_path: Path) -> Source | None:
 
 def environment_tags(params: Mapping[str, Any]) -> dict[str, str]:
     """Return tags with the Python, the platform, and the seeds among the parameters."""
-    seeds = [f"{k}={v}" for k, v in params.items() if _is_seed(k)]
+    texts = (f"{key}: {value}" for key, value in params.items())
+    seeds = [f"{name}={seed}" for text in texts for name, seed in _SEED.findall(text)]
     tags = {
         "python.version": platform.python_version(),
         "python.platform": platform.platform(),
-        "seed": ", ".join(seeds)[:1000],
+        "seed": ", ".join(dict.fromkeys(seeds))[:1000],
     }
     return {key: value for key, value in tags.items() if value}
 
@@ -155,10 +157,6 @@ def blobs(source: Source, files: Iterable[Path]) -> dict[Path, str]:
 
 def _is_committed(file: Path, source: Source) -> bool:
     return bool(blobs(source, [file]))
-
-
-def _is_seed(name: str) -> bool:
-    return name.rpartition(".")[2].lower() in _SEEDS
 
 
 def _root(project_path: Path) -> Path | None:

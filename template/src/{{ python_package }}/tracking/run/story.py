@@ -1,5 +1,6 @@
 """What a run records of itself: from where, on which data, how it went."""
 
+import os
 import time
 import traceback
 from collections.abc import Iterator, Mapping
@@ -28,6 +29,9 @@ from .timeline import node_runs, trace_record
 
 NOTE = "mlflow.note.content"
 LOCK_RUN = "lock.run_id"
+RERUN_OF = "kedro.rerun_of"
+RERUN = "KEDRO_MLFLOW_RERUN_OF"
+"""The variable with the run that this one repeats."""
 
 _LOCKS = "locks.json"  # beside the outboxes: which run has which lock
 
@@ -93,6 +97,8 @@ class Story:
             "mlflow.source.type": "LOCAL",
             "mlflow.source.name": project.PACKAGE_NAME or self._project_path.name,
         }
+        if repeated := os.environ.get(RERUN):
+            tags[RERUN_OF] = repeated
         if self.options.description:
             tags[NOTE] = self._description()
         if self.options.lock:
@@ -162,7 +168,9 @@ class Story:
         if self.options.timeline and nodes:
             experiment = "" if outbox.is_local else run.experiment_id
             name = "+".join(self._pipelines)
-            record = trace_record(run.run_id, experiment, name, nodes, error)
+            record = trace_record(
+                run.run_id, experiment, name, self._command, nodes, error
+            )
             outbox.write([record])
         if self.options.description and handle.is_new:
             of_server = "" if outbox.is_local else run.run_id

@@ -64,7 +64,12 @@ def node_runs(
 
 
 def trace_record(
-    run_id: str, experiment_id: str, name: str, nodes: list[NodeRun], error: str
+    run_id: str,
+    experiment_id: str,
+    name: str,
+    command: str,
+    nodes: list[NodeRun],
+    error: str,
 ) -> Record:
     """Return the record of a trace, whose spans are in MLflow's format.
 
@@ -72,6 +77,7 @@ def trace_record(
         run_id: the run.
         experiment_id: its experiment; empty if only the server knows it.
         name: what ran.
+        command: what has started it.
         nodes: the nodes.
         error: why the run failed; empty if it did not.
     """
@@ -119,6 +125,7 @@ def trace_record(
         "duration": (end - start) // 1_000_000,
         "state": "ERROR" if error else "OK",
         "metadata": {"mlflow.trace_schema.version": "3"},
+        "request": command,
         "tags": {"mlflow.traceName": name},
         "spans": spans,
         "is_optional": True,

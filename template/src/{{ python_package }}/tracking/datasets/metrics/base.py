@@ -22,8 +22,10 @@ class MetricDataset(SubjectedDataset):
         save_args: dict[str, Any] | None = None,
         metadata: dict[str, Any] | None = None,
         model: str | None = None,
+        save_to_run: bool = False,
     ) -> None:
         self.key = key
+        self._saves_to_run = save_to_run
         self.model = model
         self._run_id = run_id
         self._load_args = load_args or {}

@@ -23,6 +23,7 @@ class MlflowMetricsHistoryDataset(SubjectedDataset):
         metadata: anything; Kedro ignores it.
         model: the model that they are about, by its name in the catalog; None for the
             one that their node depends on.
+        save_to_run: whether a save may change the run of ``run_id``.
 
     Example in the catalog::
 
@@ -47,14 +48,17 @@ class MlflowMetricsHistoryDataset(SubjectedDataset):
         prefix: str | None = None,
         metadata: dict[str, Any] | None = None,
         model: str | None = None,
+        save_to_run: bool = False,
     ) -> None:
         self._run_id = run_id
         self.model = model
+        self._saves_to_run = save_to_run
         self._prefix = prefix
         self.metadata = metadata
 
     def save(self, data: Mapping[str, Any]) -> None:
         """Log all points of all metrics: one request per thousand."""
+        self._refuse_other_run()
         prefix = self._metrics_prefix
         with self._active_run(self._pattern) as run_id:
             if not isinstance(data, Mapping):

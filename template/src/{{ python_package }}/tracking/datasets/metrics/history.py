@@ -26,6 +26,7 @@ class MlflowMetricHistoryDataset(MetricDataset):
         metadata: anything; Kedro ignores it.
         model: the model that it is about, by its name in the catalog; None for the one
             that its node depends on.
+        save_to_run: whether a save may change the run of ``run_id``.
 
     Raises:
         DatasetError: an argument or a mode is unknown.
@@ -62,6 +63,7 @@ class MlflowMetricHistoryDataset(MetricDataset):
 
     def save(self, data: Iterable[Any]) -> None:
         """Log the history: one request per thousand points."""
+        self._refuse_other_run()
         with self._active_run(self._metric) as run_id:
             mode, points = _points(data)
             if (wanted := self._save_args.get("mode", mode)) != mode and points:

@@ -21,6 +21,7 @@ class MlflowMetricDataset(MetricDataset):
         metadata: anything; Kedro ignores it.
         model: the model that it is about, by its name in the catalog; None for the one
             that its node depends on.
+        save_to_run: whether a save may change the run of ``run_id``.
 
     Raises:
         DatasetError: an argument or the mode is unknown.
@@ -68,6 +69,7 @@ class MlflowMetricDataset(MetricDataset):
 
         If the run may have the metric already, its last step is fetched first.
         """
+        self._refuse_other_run()
         with self._active_run(self._metric) as run_id:
             value = number(data)
             step: int | None = self._save_args.get("step")
