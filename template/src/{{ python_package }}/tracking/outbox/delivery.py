@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 _UPLOADS = 4  # at once
-_BATCH = ("metric", "param", "tag")
+BATCH = ("metric", "param", "tag")
+"""Kinds of records that share a request."""
+
 _LOCAL_ID = re.compile(r"(m-)?local-[0-9a-f]{32}")
 _threads = threading.local()
 
@@ -63,6 +65,7 @@ class Delivery:
         self.uri, self.folder = tracking_uri, folder
         self._experiment_id: Callable[[str], str] | None = experiment_id
         self._repositories: dict[str, Any] = {}
+        self._locations: dict[str, str] = {}
         self._uploaded: set[str] = set()
         self._lock = threading.Lock()
 
@@ -70,7 +73,8 @@ class Delivery:
         return {"uri": self.uri, "folder": self.folder}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _experiment_id=None, _repositories={})
+        self.__dict__.update(state, _experiment_id=None)
+        self._repositories, self._locations = {}, {}
         self._uploaded, self._lock = set(), threading.Lock()
 
     def send(self, records: Sequence[Record]) -> list[Refused]:
@@ -107,7 +111,7 @@ class Delivery:
     def _log(self, records: list[Record]) -> list[Refused]:
         refused: list[Refused] = []
         for (run_id, is_batch), group in groupby(
-            records, lambda record: (record.run_id, record.kind in _BATCH)
+            records, lambda record: (record.run_id, record.kind in BATCH)
         ):
             part = list(group)
             if is_batch:
@@ -140,7 +144,7 @@ class Delivery:
         """Return MLflow's metrics, params and tags."""
         from mlflow.entities import Metric, Param, RunTag
 
-        data = {kind: [r.data for r in batch if r.kind == kind] for kind in _BATCH}
+        data = {kind: [r.data for r in batch if r.kind == kind] for kind in BATCH}
         for metric in data["metric"]:
             if "model_id" in metric:
                 metric["model_id"] = self.known(metric["model_id"])
@@ -326,9 +330,14 @@ class Delivery:
     def _repository_of_run(self, run_id: str) -> Any:
         with self._lock:
             if run_id not in self._repositories:
-                location = self.call("get_run", run_id).info.artifact_uri
+                location = self._locations.get(run_id)
+                location = location or self.call("get_run", run_id).info.artifact_uri
                 self._repositories[run_id] = self.repository(location)
             return self._repositories[run_id]
+
+    def locate(self, run_id: str, artifact_uri: str) -> None:
+        """Remember where the artifacts of a run go, so that nobody has to ask."""
+        self._locations[run_id] = artifact_uri
 
     # --- The store ------------------------------------------------------------
 
@@ -398,16 +407,16 @@ def _thread(work: Callable[[], None]) -> threading.Thread:
 def _batches(records: list[Record]) -> Iterator[list[Record]]:
     """Divide records into requests that MLflow takes."""
     from mlflow.utils.validation import (
-        MAX_ENTITIES_PER_BATCH,
-        MAX_PARAMS_TAGS_PER_BATCH,
+        MAX_ENTITIES_PERBATCH,
+        MAX_PARAMS_TAGS_PERBATCH,
     )
 
     batch: list[Record] = []
     others: Counter[str] = Counter()
     for record in records:
         is_metric = record.kind == "metric"
-        is_full = not is_metric and others[record.kind] == MAX_PARAMS_TAGS_PER_BATCH
-        if is_full or len(batch) == MAX_ENTITIES_PER_BATCH:
+        is_full = not is_metric and others[record.kind] == MAX_PARAMS_TAGS_PERBATCH
+        if is_full or len(batch) == MAX_ENTITIES_PERBATCH:
             yield batch
             batch, others = [], Counter()
         batch.append(record)

@@ -32,7 +32,7 @@ from .records import run_record
 from .replay import new_local_run, notes, records
 from .sender import Sender, has_sent, is_away
 from .spool import keep
-from .waiting import not_logged
+from .waiting import batch_waits, not_logged
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -186,8 +186,10 @@ class Outbox:
         self._journal = None
         self.flush()  # or what waits would arrive after what goes straight to the server
 
-    def opened(self, opening: str, run_id: str) -> None:
+    def opened(self, opening: str, run: "Run") -> None:
         """Record that the server has created or reopened the run of this outbox."""
+        run_id = run.info.run_id
+        self._delivery.locate(run_id, run.info.artifact_uri)
         if self.folder and run_id != opening:
             with suppress(OSError):
                 set_server_id(self.folder, opening, run_id)
@@ -302,6 +304,11 @@ class Outbox:
             yield
         finally:
             self._is_assumed_away = False
+
+    @property
+    def has_batch(self) -> bool:
+        """Whether metrics, parameters or tags wait to be sent, in any process."""
+        return bool(self.folder and batch_waits(self.folder))
 
     def hurry(self, seconds: float) -> None:
         """End every wait within these seconds."""

@@ -231,7 +231,8 @@ class TrackedRun:
         entries = [
             Param(k, v) for k, v in params.params.items() if k not in run.data.params
         ]
-        tags = [RunTag(k, v) for k, v in params.tags.items()]
+        more = self._story.with_picture(self.handle) if entries else {}
+        tags = [RunTag(k, v) for k, v in {**params.tags, **more}.items()]
         outbox, run_id = self.handle.outbox, run.info.run_id
         outbox.write(batch_records(run_id, params=entries, tags=tags))
         for path, text in params.files.items():

@@ -189,7 +189,7 @@ def open_or_record(
     try:
         with connection.translate_errors(_UNTIL_OFFLINE if is_possible else None):
             run = _open(new, connection, context, params)
-            outbox.opened(new.opening, run.info.run_id)
+            outbox.opened(new.opening, run)
             return run, None
     except ServerAway as away:
         if not is_possible:

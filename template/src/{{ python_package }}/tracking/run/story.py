@@ -143,6 +143,12 @@ class Story:
         if self.options.description and (drawn := picture(self._pipeline)):
             outbox.write_text(run_id, drawn, PICTURE)
 
+    def with_picture(self, handle: RunHandle) -> dict[str, str]:
+        """Return tags to log with the parameters, once the run has an id."""
+        if not (self.options.description and handle.is_new):
+            return {}
+        return {NOTE: self._description(handle)}
+
     # --- The nodes ------------------------------------------------------------
 
     def loaded(self, handle: RunHandle) -> None:
@@ -161,6 +167,8 @@ class Story:
 
     def end(self, handle: RunHandle) -> None:
         """Record how it went: the inputs, the timeline, the description, the log."""
+        from mlflow.entities import RunTag
+
         self.loaded(handle)
         outbox, run = handle.outbox, handle.run.info
         error = error_text(self._error) if self._error else ""
@@ -173,24 +181,25 @@ class Story:
             )
             outbox.write([record])
         if self.options.description and handle.is_new:
-            of_server = "" if outbox.is_local else run.run_id
-            self._tag(handle, NOTE, self._description(of_server, nodes, error))
+            # Two requests more than a run needs, no third one: the timeline has it all.
+            is_costly = bool(self._inputs and self.options.timeline and not error)
+            if not is_costly or outbox.has_batch:
+                text = self._description(handle, nodes, error)
+                outbox.write(batch_records(run.run_id, tags=[RunTag(NOTE, text)]))
         if self.options.console:
             text = console_log(outbox.folder, self.options.max_bytes)
             text += without_secrets(_traceback(self._error))
             if text:
                 outbox.write_text(run.run_id, text, self._log_name(handle))
 
-    def _description(self, run_id: str = "", nodes: Any = (), error: str = "") -> str:
+    def _description(
+        self, handle: RunHandle | None = None, nodes: Any = (), error: str = ""
+    ) -> str:
+        is_known = handle is not None and not handle.outbox.is_local
+        run_id = handle.run.info.run_id if handle and is_known else ""
         outputs = sorted(self._pipeline.outputs())
         words = (self._command, self._pipelines, self._inputs, outputs)
         return description(*words, run_id, nodes, error)
-
-    def _tag(self, handle: RunHandle, key: str, value: str) -> None:
-        from mlflow.entities import RunTag
-
-        records = batch_records(handle.run.info.run_id, tags=[RunTag(key, value)])
-        handle.outbox.write(records)
 
     def _log_name(self, handle: RunHandle) -> str:
         """Return the log's path: of several Kedro runs in one run, each has its own."""
