@@ -69,7 +69,7 @@ def diff(project_path: Path, env: str, one: str, other: str) -> Difference:
     Raises:
         TrackingError: one does not exist, or the server does not answer.
     """
-    with connected(project_path, env) as (_, connection):
+    with connected(project_path, env) as connection:
         runs = [recorded_run(connection, project_path, each) for each in (one, other)]
     return difference(*runs)
 

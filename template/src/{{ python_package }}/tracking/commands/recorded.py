@@ -7,8 +7,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from kedro.framework.context import KedroContext
-
 from ..config.loading import mlflow_config
 from ..errors import TrackingError
 from ..outbox.folder import known_id
@@ -73,9 +71,7 @@ class RecordedRun:
 
 
 @contextmanager
-def connected(
-    project_path: Path, env: str
-) -> Iterator[tuple[KedroContext, Connection]]:
+def connected(project_path: Path, env: str) -> Iterator[Connection]:
     """Connect to the store of an environment, to read runs.
 
     Raises:
@@ -91,7 +87,7 @@ def connected(
         if connection.artifact_root:
             open_local_store(connection.uri, connection.artifact_root)
         with connection.translate_errors():
-            yield context, connection
+            yield connection
 
 
 def recorded_run(

@@ -64,7 +64,7 @@ def plan(project_path: Path, env: str, run_id: str) -> Plan:
     Raises:
         TrackingError: there is no such run, or the server does not answer.
     """
-    with connected(project_path, env) as (_, connection):
+    with connected(project_path, env) as connection:
         run = recorded_run(connection, project_path, run_id)
     return _plan(project_path, run)
 
@@ -84,13 +84,15 @@ def rerun(project_path: Path, env: str, planned: Plan) -> tuple[int, Difference]
         TrackingError: git refuses, or no new run is found.
     """
     run, began = planned.run, int(time.time() * 1000)
-    with connected(project_path, env) as (context, connection):
-        with _worktree(project_path, run) as folder:
-            _link_what_git_ignores(project_path, folder, run)
-            _point_at_store(folder, _environment_of(planned.words, env), connection)
-            code = _replay(folder, planned)
-        new_id = _new_run(connection, run, began)
-        again = recorded_run(connection, context.project_path, new_id)
+    with connected(project_path, env) as connection:
+        store = connection.uri if connection.artifact_root else ""
+    with _worktree(project_path, run) as folder:
+        _link_what_git_ignores(project_path, folder, run)
+        if store:  # a relative address would be in the worktree
+            _point_at(store, folder, _environment_of(planned.words, env))
+        code = _replay(folder, planned)
+    with connected(project_path, env) as connection:
+        again = recorded_run(connection, project_path, _new_run(connection, run, began))
     return code, difference(run, again)
 
 
@@ -269,16 +271,16 @@ def _is_ignored(file: Path) -> bool:
     return git(file.parent, "check-ignore", "--quiet", file.name) is not None
 
 
-def _point_at_store(folder: Path, env: str, connection: Connection) -> None:
-    """Let the worktree log to this store: a relative address would be in the worktree."""
+def _point_at(store: str, folder: Path, env: str) -> None:
+    """Let the worktree log to a store, without a change that git sees."""
     file = folder / "conf" / env / "mlflow.yml"
     content = yaml.safe_load(file.read_text("utf-8")) if file.exists() else None
     content = content or {}
-    server = {**(content.get("server") or {}), "mlflow_tracking_uri": connection.uri}
+    server = {**(content.get("server") or {}), "mlflow_tracking_uri": store}
     file.unlink(missing_ok=True)  # which may be a link
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(yaml.safe_dump({**content, "server": server}), "utf-8")
-    git(folder, "update-index", "--skip-worktree", str(file))  # this is no change
+    git(folder, "update-index", "--skip-worktree", str(file))
 
 
 def _environment_of(words: list[str], default: str) -> str:

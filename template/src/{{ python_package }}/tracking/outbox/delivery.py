@@ -407,16 +407,16 @@ def _thread(work: Callable[[], None]) -> threading.Thread:
 def _batches(records: list[Record]) -> Iterator[list[Record]]:
     """Divide records into requests that MLflow takes."""
     from mlflow.utils.validation import (
-        MAX_ENTITIES_PERBATCH,
-        MAX_PARAMS_TAGS_PERBATCH,
+        MAX_ENTITIES_PER_BATCH,
+        MAX_PARAMS_TAGS_PER_BATCH,
     )
 
     batch: list[Record] = []
     others: Counter[str] = Counter()
     for record in records:
         is_metric = record.kind == "metric"
-        is_full = not is_metric and others[record.kind] == MAX_PARAMS_TAGS_PERBATCH
-        if is_full or len(batch) == MAX_ENTITIES_PERBATCH:
+        is_full = not is_metric and others[record.kind] == MAX_PARAMS_TAGS_PER_BATCH
+        if is_full or len(batch) == MAX_ENTITIES_PER_BATCH:
             yield batch
             batch, others = [], Counter()
         batch.append(record)

@@ -1,0 +1,236 @@
+"""What a run records of itself, besides what its nodes log."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import mlflow
+import pytest
+from click import ClickException
+from kedro.io import DatasetError
+from kedro.pipeline import Pipeline, node
+from kedro.runner import ParallelRunner, SequentialRunner, ThreadRunner
+from mlflow.entities import Run, Trace
+
+from tests.tracking import nodes
+from tests.tracking.conftest import Project
+
+T = "tracked.tracking"
+CATALOG = {
+    "table": {"type": "pandas.CSVDataset", "filepath": "data/table.csv"},
+    "model": {"type": f"{T}.MlflowModelTrackingDataset", "flavor": "mlflow.sklearn"},
+    "score": {"type": f"{T}.MlflowMetricDataset"},
+    "chosen": {"type": f"{T}.MlflowParametersDataset"},
+}
+PIPELINE = Pipeline(
+    [
+        node(nodes.fit_table, "table", "model", name="fit"),
+        node(nodes.score_table, ["model", "table"], ["score", "chosen"], name="judge"),
+    ]
+)
+FAILING = Pipeline([node(nodes.fail_with_a_secret, "table", None, name="broken")])
+OFF = dict.fromkeys(
+    ("inputs", "metric_models", "signature", "patch", "lock", "description")
+    + ("timeline", "console"),
+    False,
+)
+
+
+def git(project: Project, *words: str) -> None:
+    identity = ("-c", "user.name=t", "-c", "user.email=t@example.com")
+    subprocess.run(["git", *identity, *words], cwd=project.path, check=True)
+
+
+@pytest.fixture
+def tables(project: Project) -> Project:
+    project.write("data/table.csv", "x,y\n1,2\n2,4\n3,6\n")
+    project.write("conf/base/catalog.yml", CATALOG)
+    return project
+
+
+@pytest.fixture
+def dirty(tables: Project) -> Project:
+    """A repository with a remote that has a login, and with changes."""
+    git(tables, "init", "-q", "-b", "trunk")
+    git(tables, "remote", "add", "origin", "https://me:hunter2@example.com/us/it.git")
+    git(tables, "add", "--all")
+    git(tables, "commit", "-qm", "x")
+    tables.write("conf/base/parameters.yml", "seed: 7\nlogin:\n  password: hunter2\n")
+    readme = tables.path / "README.md"
+    readme.write_text('client(api_key="hunter2xyz")\n' + readme.read_text())
+    return tables
+
+
+def artifact(project: Project, run: Run, path: str) -> str:
+    file = mlflow.artifacts.download_artifacts(
+        run_id=run.info.run_id, artifact_path=path, tracking_uri=project.store
+    )
+    return Path(file).read_text("utf-8")
+
+
+def names(project: Project, run: Run, path: str = "") -> set[str]:
+    listed = project.client.list_artifacts(run.info.run_id, path or None)
+    return {each.path for each in listed}
+
+
+def trace_of(project: Project, run: Run) -> Trace:
+    (trace,) = project.client.search_traces(
+        locations=[run.info.experiment_id], run_id=run.info.run_id
+    )
+    return trace
+
+
+def everything(project: Project) -> str:
+    """All that the store has, artifacts and outbox included."""
+    files = [f for f in (project.path / "mlruns").rglob("*") if f.is_file()]
+    return "".join(file.read_bytes().decode("latin-1") for file in files)
+
+
+def test_run_tells_where_it_comes_from_on_which_data_and_how_it_went(
+    dirty: Project,
+) -> None:
+    dirty.run(PIPELINE)
+    run = dirty.only_run()
+    tags = run.data.tags
+
+    (given,) = run.inputs.dataset_inputs
+    assert (given.dataset.name, given.dataset.source_type) == ("table", "local")
+    assert json.loads(given.dataset.source) == {"uri": "data/table.csv"}
+    assert json.loads(given.dataset.profile)["num_rows"] == 3
+    assert "int64" in given.dataset.schema
+    about = {tag.key: tag.value for tag in given.tags}
+    assert about["mlflow.data.context"] == "training"
+    assert about["kedro.type"] == "pandas.CSVDataset"
+
+    (made,) = dirty.client.search_logged_models([run.info.experiment_id])
+    (metric,) = made.metrics
+    assert (metric.key, metric.dataset_name) == ("score", "table")
+    assert metric.dataset_digest == given.dataset.digest
+    info = mlflow.models.get_model_info(made.artifact_location)
+    assert info.signature.inputs.input_names() == ["x"]
+    assert "input_example.json" in str(list(Path(made.artifact_location[7:]).iterdir()))
+    assert run.data.params["chosen.best.C"] == "0.5"
+
+    assert tags["mlflow.source.name"] == "tracked"
+    assert tags["mlflow.source.git.branch"] == "trunk"
+    assert tags["mlflow.source.git.repoURL"] == "https://example.com/us/it.git"
+    assert tags["mlflow.source.git.commit"] == tags["git.commit"]
+    patch = artifact(dirty, run, "source/changes.patch")
+    assert "+seed: 7" in patch
+    assert "+  password: ***" in patch
+    assert '+client(api_key="***")' in patch
+    assert "kedro==" in artifact(dirty, run, "source/packages.txt")
+
+    note = tags["mlflow.note.content"]
+    assert "`kedro run`" in note
+    assert f"run_uuid={run.info.run_id}" in note
+    assert "| table | `data/table.csv` |" in note
+    assert "| `fit` |" in note
+    assert ">judge<" in artifact(dirty, run, "pipeline.svg")
+    assert "scored with https://me:***@host" in artifact(dirty, run, "console.log")
+    root, *spans = trace_of(dirty, run).data.spans
+    assert [span.name for span in spans] == ["fit", "judge"]
+    assert spans[1].inputs == ["model", "table"]
+    assert spans[1].outputs == ["score", "chosen"]
+    assert spans[1].start_time_ns >= spans[0].end_time_ns
+    assert root.status.status_code == "OK"
+
+    assert "hunter2" not in everything(dirty)
+
+
+@pytest.mark.parametrize("runner", [ThreadRunner, ParallelRunner])
+def test_workers_record_the_same(tables: Project, runner: type) -> None:
+    tables.run(PIPELINE, runner=runner())
+    run = tables.only_run()
+    (given,) = run.inputs.dataset_inputs
+    assert json.loads(given.dataset.profile)["num_rows"] == 3
+    (made,) = tables.client.search_logged_models([run.info.experiment_id])
+    assert [metric.key for metric in made.metrics] == ["score"]
+    _, *spans = trace_of(tables, run).data.spans
+    assert [span.name for span in spans] == ["fit", "judge"]
+    log = artifact(tables, run, "console.log")
+    assert "scored with" in log
+    assert "hunter2" not in everything(tables)
+
+
+def test_failed_run_has_its_error_in_timeline_description_and_log(
+    tables: Project,
+) -> None:
+    with pytest.raises(ValueError, match="no answer"):
+        tables.run(FAILING)
+    run = tables.only_run()
+    root, span = trace_of(tables, run).data.spans
+    assert [each.status.status_code for each in (root, span)] == ["ERROR", "ERROR"]
+    assert "no answer of https://me:***@host" in span.status.description
+    assert "**Failed in `broken`:**" in run.data.tags["mlflow.note.content"]
+    assert "Traceback" in artifact(tables, run, "console.log")
+    assert "hunter2" not in everything(tables)
+
+
+def test_each_record_can_be_turned_off(dirty: Project) -> None:
+    dirty.mlflow_yml(f"tracking: {{record: {json.dumps(OFF)}}}")
+    dirty.run(PIPELINE)
+    run = dirty.only_run()
+    assert run.inputs.dataset_inputs == []
+    assert "mlflow.note.content" not in run.data.tags
+    assert names(dirty, run) == set()
+    (made,) = dirty.client.search_logged_models([run.info.experiment_id])
+    assert not made.metrics
+    assert mlflow.models.get_model_info(made.artifact_location).signature is None
+    assert dirty.client.search_traces(locations=[run.info.experiment_id]) == []
+
+
+def test_lock_is_recorded_once_for_each_content(tables: Project) -> None:
+    only_lock = {**OFF, "lock": True}
+    tables.mlflow_yml(f"tracking: {{record: {json.dumps(only_lock)}}}")
+    one = Pipeline([node(nodes.one, "table", "done", name="one")])
+    tables.write("uv.lock", "version = 1\n")
+    for _ in range(2):
+        tables.run(one)
+    first, second = tables.runs()
+    assert artifact(tables, first, "source/uv.lock") == "version = 1\n"
+    assert names(tables, second) == set()
+    assert second.data.tags["lock.run_id"] == first.info.run_id
+
+
+def test_metric_of_several_models_names_one_in_the_catalog(tables: Project) -> None:
+    other = {**CATALOG["model"]}
+    score = {**CATALOG["score"], "model": "modle"}
+    tables.write("conf/base/catalog.yml", {**CATALOG, "other": other, "score": score})
+    both = PIPELINE + Pipeline([node(nodes.fit_table, "table", "other", name="more")])
+    with pytest.raises(DatasetError, match="'modle'.*did you mean 'model'"):
+        tables.run(both)
+    assert tables.only_run().info.status == "FAILED"
+
+
+@pytest.mark.parametrize("data", ["metadata", "content"])
+def test_digest_changes_with_the_data(tables: Project, data: str) -> None:
+    record = {**OFF, "inputs": True, "digest": data}
+    tables.mlflow_yml(f"tracking: {{record: {json.dumps(record)}}}")
+    one = Pipeline([node(nodes.one, "table", "done", name="one")])
+    tables.run(one)
+    (tables.path / "data/table.csv").touch()
+    tables.run(one)
+    tables.write("data/table.csv", "x,y\n1,2\n")
+    tables.run(one)
+    first, touched, changed = (
+        run.inputs.dataset_inputs[0].dataset.digest for run in tables.runs()
+    )
+    assert (first == touched) == (data == "content")
+    assert changed not in (first, touched)
+
+
+def test_unknown_psutil_key_is_named(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tracked.tracking.run import system_metrics
+
+    project.write("data/table.csv", "x,y\n1,2\n")
+    project.mlflow_yml("tracking: {record: {system_metrics: true}}")
+    monkeypatch.setattr(system_metrics, "find_spec", lambda _: None)
+    with pytest.raises(ClickException, match="record.system_metrics.*psutil"):
+        project.run(
+            Pipeline([node(nodes.look_at_the_run, None, "x", name="x")]),
+            runner=SequentialRunner(),
+        )
+    assert project.runs() == []
