@@ -16,6 +16,7 @@ from kedro.pipeline import Pipeline, node
 from mlflow import MlflowClient
 from tracking import MlflowArtifactDataset
 
+from tests.tracking import nodes
 from tests.tracking.conftest import Project
 from tests.tracking.datasets.conftest import artifacts
 
@@ -190,7 +191,7 @@ def test_run_id_loads_partitions_and_versions(run_id: str) -> None:
 
 def test_run_id_logs_to_that_run(run_id: str) -> None:
     with mlflow.start_run(nested=True) as other:
-        MlflowArtifactDataset(JSON, run_id).save(1)
+        MlflowArtifactDataset(JSON, run_id, save_to_run=True).save(1)
     assert artifacts(run_id) == {"note.json"}
     assert artifacts(other.info.run_id) == set()
 
@@ -294,3 +295,30 @@ def test_other_names_arrive_on_a_server_as_they_are(
     dataset.save({name: 1})
     assert artifacts(run_on_server) == {f"parts/{name}"}
     assert content(run_on_server, f"parts/{name}") == 1
+
+
+def test_artifact_without_a_local_file_is_loaded_from_the_run(
+    project: Project, run_id: str, tmp_path: Path
+) -> None:
+    config = {"type": "json.JSONDataset", "filepath": str(tmp_path / "note.json")}
+    note = MlflowArtifactDataset(config, artifact_path="notes", local=False)
+    assert not note.exists()
+    note.save([1, 2])
+    assert artifacts(run_id) == {"notes/note.json"}
+    assert not (tmp_path / "note.json").exists()
+    assert note.exists()
+    assert note.load() == [1, 2]
+
+    kind = {"type": "tracked.tracking.MlflowArtifactDataset", "local": False}
+    inner = {"type": "json.JSONDataset", "filepath": "data/note.json"}
+    project.write("conf/base/catalog.yml", {"note": {**kind, "dataset": inner}})
+    project.write("conf/base/parameters.yml", {"a": 1})
+    steps = [
+        node(nodes.one, "params:a", "note", name="one"),
+        node(nodes.same, "note", "again", name="two"),
+    ]
+    mlflow.end_run()
+    for setting in ("", "tracking: {disable_tracking: {pipelines: [__default__]}}"):
+        project.mlflow_yml(setting)
+        assert project.run(Pipeline(steps))["again"].load() == 1.0
+        assert not (project.path / "data/note.json").exists()

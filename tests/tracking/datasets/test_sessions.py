@@ -194,3 +194,6 @@ def test_validator_of_an_entry_is_kept(
     project.write("conf/base/catalog.yml", {"small": entry, "small_{name}": entry})
     with pytest.raises(validation.DataValidationError, match="0.5 is small"):
         project.run(Pipeline([node(nodes.accuracy, "params:a", name, name="one")]))
+    if not disabled:
+        failed = project.only_run().data.tags["kedro.validation.failed"]
+        assert "0.5 is small" in failed

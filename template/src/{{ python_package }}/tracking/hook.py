@@ -56,7 +56,7 @@ class MlflowHook:
         catalog: "CatalogProtocol",
     ) -> None:
         from .config.loading import mlflow_config
-        from .datasets import bind, untrack
+        from .datasets import bind, untrack, validated
         from .datasets.catalog_context import context_of
         from .run.handle import attach_workers
         from .run.untracked import UntrackedRun, disabled_by, server_to_read
@@ -81,11 +81,14 @@ class MlflowHook:
         inputs = external_inputs(
             pipeline, catalog, lineage, options.record, source, root
         )
-        story = Story(options.record, run_params, pipeline, inputs, source, root)
+        lineage.relate(inputs, options.record)
+        checked = validated(pipeline, catalog)
+        story = Story(
+            options.record, run_params, pipeline, inputs, checked, source, root
+        )
         run = TrackedRun(context, run_params, params, story)
         open_run(run, catalog)
         bind(pipeline, catalog, run.handle)
-        lineage.relate(inputs, options.record)
         attach_workers(catalog, run.handle)
 
     @hook_impl

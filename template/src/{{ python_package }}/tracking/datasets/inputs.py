@@ -86,7 +86,9 @@ class _File:
     """
 
     def __init__(self, dataset: Any) -> None:
-        self.config: Mapping[str, Any] = getattr(dataset, "_init_args", None) or {}
+        self.config: Mapping[str, Any] = {}
+        if hasattr(dataset, "_init_args"):
+            self.config = dataset._init_args
         self.version, self.url, self.local = "", "", None
         path = self.config.get("filepath") or self.config.get("path")
         if not isinstance(path, str | Path) or isinstance(dataset, MlflowDataset):

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
-from kedro.io import CatalogProtocol, DatasetError
+from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 
 from ..config.options import RecordOptions
-from ..errors import did_you_mean
+from ..errors import TrackingError, did_you_mean
 from ..run.inputs import Input
 from . import inner_dataset
 from .metrics.subject import SubjectedDataset
@@ -63,7 +63,7 @@ class Lineage:
             options: ``tracking.record``.
 
         Raises:
-            DatasetError: ``model`` of an entry names no model of the pipeline.
+            TrackingError: ``model`` of an entry names no model of the pipeline.
         """
         for name in self.models:
             inner_dataset(self._catalog.get(name)).options = options
@@ -73,7 +73,7 @@ class Lineage:
             dataset = inner_dataset(self._catalog.get(name))
             if isinstance(dataset, SubjectedDataset):
                 if dataset.model and dataset.model not in self.models:
-                    raise DatasetError(_unknown(name, dataset.model, self.models))
+                    raise TrackingError(_unknown(name, dataset.model, self.models))
                 model = dataset.model or self.model_of(name)
                 data = self.data_of(name, inputs)
                 dataset.about(

@@ -3,7 +3,8 @@
 import os
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from .nodes import NodeNotes, error_text
 from .picture import PICTURE, picture
 from .source import PATCH, Source, environment_tags, lock, short_digest
 from .tags import pipeline_names
-from .timeline import node_runs, trace_record
+from .timeline import NodeRun, node_runs, trace_record
 
 NOTE = "mlflow.note.content"
 LOCK_RUN = "lock.run_id"
@@ -55,6 +56,7 @@ class Story:
         run_params: what Kedro passes to its hooks about the run.
         pipeline: the pipeline that runs.
         inputs: what it loads from outside.
+        validated: datasets whose validator stops the run if it fails.
         source: the state of the project's repository.
         project_path: the project's root.
     """
@@ -65,6 +67,7 @@ class Story:
         run_params: Mapping[str, Any],
         pipeline: Pipeline,
         inputs: Mapping[str, Input],
+        validated: AbstractSet[str],
         source: Source | None,
         project_path: Path,
     ) -> None:
@@ -72,6 +75,7 @@ class Story:
         self._run_params, self._pipeline = run_params, pipeline
         self._pipelines = pipeline_names(run_params)
         self._inputs = dict(inputs) if options.inputs else {}
+        self._validated = validated
         self._project_path = project_path
         self._command = ""
         self._error: BaseException | None = None
@@ -183,14 +187,26 @@ class Story:
         if self.options.description and handle.is_new:
             # Two requests more than a run needs, no third one: the timeline has it all.
             is_costly = bool(self._inputs and self.options.timeline and not error)
-            if not is_costly or outbox.has_batch:
+            results = self._validation(nodes)
+            if results or not is_costly or outbox.has_batch:
                 text = self._description(handle, nodes, error)
-                outbox.write(batch_records(run.run_id, tags=[RunTag(NOTE, text)]))
+                tags = [RunTag(k, v) for k, v in {**results, NOTE: text}.items()]
+                outbox.write(batch_records(run.run_id, tags=tags))
         if self.options.console:
             text = console_log(outbox.folder, self.options.max_bytes)
             text += without_secrets(_traceback(self._error))
             if text:
                 outbox.write_text(run.run_id, text, self._log_name(handle))
+
+    def _validation(self, nodes: Iterable[NodeRun]) -> dict[str, str]:
+        """Return tags with the results of Kedro's validators."""
+        failed = getattr(self._error, "dataset_name", None)
+        seen = {name for n in nodes if not n.error for name in (*n.inputs, *n.outputs)}
+        passed = sorted(self._validated & seen - {failed})
+        tags = {"kedro.validation.passed": ", ".join(passed)[:1000]}
+        if failed in self._validated and self._error:
+            tags["kedro.validation.failed"] = error_text(self._error)
+        return {key: value for key, value in tags.items() if value}
 
     def _description(
         self, handle: RunHandle | None = None, nodes: Any = (), error: str = ""
