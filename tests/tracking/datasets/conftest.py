@@ -22,11 +22,12 @@ SAVED = {
     "f1_adelie": nodes.accuracy,
     "loss": nodes.loss,
     "training": nodes.training,
+    "best": nodes.best,
     "classifier": nodes.model,
     "rule": nodes.rule,
     "candidate": nodes.model,
 }
-ALL_SEVEN = Pipeline(
+ALL_TYPES = Pipeline(
     [node(function, "params:a", name, name=name) for name, function in SAVED.items()]
     + [node(nodes.check, [*SAVED, "champion"], "verdict", name="check")]
 )
