@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -14,6 +15,7 @@ from kedro.runner import ParallelRunner, SequentialRunner, ThreadRunner
 from mlflow.entities import LoggedModel, Run, Trace
 from mlflow.models.model import ModelInfo
 
+from tests.recorder import Answer, recorder
 from tests.tracking import nodes
 from tests.tracking.conftest import Project
 
@@ -172,6 +174,30 @@ def test_failed_run_has_its_error_in_timeline_description_and_log(
     assert "**Failed in `broken`:**" in run.data.tags["mlflow.note.content"]
     assert "Traceback" in artifact(tables, run, "console.log")
     assert "hunter2" not in everything(tables)
+
+
+def test_server_without_traces_is_a_line_in_the_log(
+    tables: Project, server: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    unknown = json.dumps({"error_code": "ENDPOINT_NOT_FOUND", "message": "unknown"})
+
+    def old(path: str, body: bytes, real: Callable[[], Answer]) -> Answer:
+        is_new = "/traces" in path or "log-inputs" in path or "/artifacts/" in path
+        return (404, unknown.encode()) if is_new else real()
+
+    tables.session(PIPELINE)  # takes away caplog's handler, the first time
+    with recorder(server, spoil=old) as proxy, caplog.at_level("INFO"):
+        tables.mlflow_yml(
+            f"{{server: {{mlflow_tracking_uri: '{proxy.uri}'}}, "
+            "tracking: {experiment: {name: old}}}"
+        )
+        tables.run(Pipeline([node(nodes.one, "table", "done", name="one")]))
+    experiment = mlflow.MlflowClient(server).get_experiment_by_name("old")
+    assert experiment
+    (run,) = mlflow.MlflowClient(server).search_runs([experiment.experiment_id])
+    assert run.info.status == "FINISHED"
+    for what in ("timeline", "inputs", "console.log"):
+        assert caplog.text.count(f"does not have '{what}' of this run") == 1
 
 
 def test_each_record_can_be_turned_off(dirty: Project) -> None:

@@ -4,9 +4,9 @@ import hashlib
 import platform
 import re
 import subprocess
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -128,8 +128,14 @@ def lock(project_path: Path, source: Source | None) -> tuple[str, str]:
             if source and _is_committed(file, source):
                 return LOCK, ""
             return LOCK, file.read_text("utf-8")
-    found = {(d.name, d.version) for d in metadata.distributions() if d.name}
-    return PACKAGES, "".join(sorted(f"{name}=={v}\n" for name, v in found))
+    return PACKAGES, "".join(sorted(_installed()))
+
+
+def _installed() -> set[str]:
+    """Return a line for each installed package, from the names of their folders."""
+    folders = (f for entry in sys.path for f in Path(entry or ".").glob("*.dist-info"))
+    pairs = (folder.stem.partition("-") for folder in folders)
+    return {f"{name}=={version}\n" for name, _, version in pairs}
 
 
 def short_digest(text: str) -> str:
