@@ -42,8 +42,8 @@ def earlier(project: Project, monkeypatch: pytest.MonkeyPatch) -> str:
     for name in ("accuracy", "loss"):
         old[f"old_{name}"]["key"] = name
     old["old_classifier"]["artifact_path"] = "classifier"
-    old["score"] = {**old["old_accuracy"]}
-    old["note"] = {**old["old_report"], "artifact_path": "notes"}
+    old["score"] = {**old["old_accuracy"], "save_to_run": True}
+    old["note"] = {**old["old_report"], "artifact_path": "notes", "save_to_run": True}
     old["note"]["dataset"] = {"type": "json.JSONDataset", "filepath": "data/note.json"}
     old["newest"] = {
         "type": "tracked.tracking.MlflowModelRegistryDataset",

@@ -13,11 +13,11 @@ from click import ClickException
 from kedro.pipeline import Pipeline, node
 from kedro.runner import ParallelRunner, SequentialRunner, ThreadRunner
 from mlflow.entities import LoggedModel, Run, Trace
-from mlflow.models.model import ModelInfo
+from mlflow.models import Model
 
 from tests.recorder import Answer, recorder
 from tests.tracking import nodes
-from tests.tracking.conftest import Project
+from tests.tracking.conftest import NO_RECORDS, Project
 
 T = "tracked.tracking"
 CATALOG = {
@@ -33,11 +33,6 @@ PIPELINE = Pipeline(
     ]
 )
 FAILING = Pipeline([node(nodes.fail_with_a_secret, "table", None, name="broken")])
-OFF = dict.fromkeys(
-    ("inputs", "metric_models", "signature", "patch", "lock", "description")
-    + ("timeline", "console"),
-    False,
-)
 
 
 def git(project: Project, *words: str) -> None:
@@ -84,9 +79,8 @@ def trace_of(project: Project, run: Run) -> Trace:
     return trace
 
 
-def model_info(made: LoggedModel) -> ModelInfo:
-    folder = url2pathname(urlsplit(made.artifact_location).path)
-    return mlflow.models.get_model_info(folder)
+def description(made: LoggedModel) -> Model:
+    return Model.load(url2pathname(urlsplit(made.artifact_location).path))
 
 
 def everything(project: Project) -> str:
@@ -115,7 +109,7 @@ def test_run_tells_where_it_comes_from_on_which_data_and_how_it_went(
     (metric,) = made.metrics
     assert (metric.key, metric.dataset_name) == ("score", "table")
     assert metric.dataset_digest == given.dataset.digest
-    info = model_info(made)
+    info = description(made)
     assert info.signature.inputs.input_names() == ["x"]
     assert info.saved_input_example_info
     assert run.data.params["chosen.best.C"] == "0.5"
@@ -201,7 +195,7 @@ def test_server_without_traces_is_a_line_in_the_log(
 
 
 def test_each_record_can_be_turned_off(dirty: Project) -> None:
-    dirty.mlflow_yml(f"tracking: {{record: {json.dumps(OFF)}}}")
+    dirty.mlflow_yml(f"tracking: {{record: {json.dumps(NO_RECORDS)}}}")
     dirty.run(PIPELINE)
     run = dirty.only_run()
     assert run.inputs.dataset_inputs == []
@@ -209,12 +203,12 @@ def test_each_record_can_be_turned_off(dirty: Project) -> None:
     assert names(dirty, run) == set()
     (made,) = dirty.client.search_logged_models([run.info.experiment_id])
     assert not made.metrics
-    assert model_info(made).signature is None
+    assert description(made).signature is None
     assert dirty.client.search_traces(locations=[run.info.experiment_id]) == []
 
 
 def test_lock_is_recorded_once_for_each_content(tables: Project) -> None:
-    only_lock = {**OFF, "lock": True}
+    only_lock = {**NO_RECORDS, "lock": True}
     tables.mlflow_yml(f"tracking: {{record: {json.dumps(only_lock)}}}")
     one = Pipeline([node(nodes.one, "table", "done", name="one")])
     tables.write("uv.lock", "version = 1\n")
@@ -238,7 +232,7 @@ def test_metric_of_several_models_names_one_in_the_catalog(tables: Project) -> N
 
 @pytest.mark.parametrize("data", ["metadata", "content"])
 def test_digest_changes_with_the_data(tables: Project, data: str) -> None:
-    record = {**OFF, "inputs": True, "digest": data}
+    record = {**NO_RECORDS, "inputs": True, "digest": data}
     tables.mlflow_yml(f"tracking: {{record: {json.dumps(record)}}}")
     one = Pipeline([node(nodes.one, "table", "done", name="one")])
     tables.run(one)

@@ -148,10 +148,18 @@ class Story:
             outbox.write_text(run_id, drawn, PICTURE)
 
     def with_picture(self, handle: RunHandle) -> dict[str, str]:
-        """Return tags to log with the parameters, once the run has an id."""
-        if not (self.options.description and handle.is_new):
+        """Return tags to log with the parameters, if the end may add no description."""
+        if not (self.options.description and handle.is_new and self._is_costly):
             return {}
         return {NOTE: self._description(handle)}
+
+    @property
+    def _is_costly(self) -> bool:
+        """Whether a description at the end would be the third request of a run's own.
+
+        It is left out then, unless it can share one: the timeline has the times.
+        """
+        return bool(self._inputs and self.options.timeline)
 
     # --- The nodes ------------------------------------------------------------
 
@@ -185,10 +193,8 @@ class Story:
             )
             outbox.write([record])
         if self.options.description and handle.is_new:
-            # Two requests more than a run needs, no third one: the timeline has it all.
-            is_costly = bool(self._inputs and self.options.timeline and not error)
             results = self._validation(nodes)
-            if results or not is_costly or outbox.has_batch:
+            if results or error or not self._is_costly or outbox.has_batch:
                 text = self._description(handle, nodes, error)
                 tags = [RunTag(k, v) for k, v in {**results, NOTE: text}.items()]
                 outbox.write(batch_records(run.run_id, tags=tags))
