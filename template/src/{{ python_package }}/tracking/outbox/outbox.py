@@ -255,6 +255,11 @@ class Outbox:
         if self._is_owner and self._sender:
             self._sender.wake()
 
+    def hold(self) -> None:
+        """Let what the last node saves share a request with the end of the run."""
+        if self._is_owner and self._sender and not self.is_away:
+            self._sender.hold()
+
     def flush(self, timeout: float = float("inf"), is_patient: bool = False) -> bool:
         """Wait until the server has what was written; see ``Sender.flush``.
 

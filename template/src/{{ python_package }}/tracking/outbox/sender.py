@@ -68,6 +68,10 @@ class Sender:
         for lane in self._lanes:
             lane.wake()
 
+    def hold(self) -> None:
+        """Send no records until ``wake``; files go on."""
+        self._lanes[0].hold()
+
     def stop(self) -> None:
         """Send nothing more; a request that is under way is not awaited."""
         for lane in self._lanes:

@@ -246,7 +246,10 @@ class TrackedRun:
 
     def detach(self) -> None:
         """Send what a node has logged; detach from its thread, unless that opened the run."""
-        self.handle.outbox.send()
+        if self.nodes and self.nodes.is_last:
+            self.handle.outbox.hold()
+        else:
+            self.handle.outbox.send()
         if not self.handle.is_owned or threading.get_ident() != self.thread:
             self.handle.detach()
 

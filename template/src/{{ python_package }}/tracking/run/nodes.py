@@ -24,10 +24,14 @@ class NodeNotes:
         outbox: of the run.
         run_id: the run.
         external: datasets whose shape to note when they are loaded.
+        count: how many nodes the run has.
     """
 
-    def __init__(self, outbox: Outbox, run_id: str, external: Collection[str]) -> None:
+    def __init__(
+        self, outbox: Outbox, run_id: str, external: Collection[str], count: int
+    ) -> None:
         self._outbox, self._run_id = outbox, run_id
+        self._count, self._ran = count, set[str]()
         self._external = set(external)
         self._saved: dict[str, set[str]] = {}
 
@@ -55,7 +59,13 @@ class NodeNotes:
 
     def ran(self, node: "Node") -> None:
         """Note that the function of a node has returned."""
+        self._ran.add(node.name)
         self._note(node, end=time.time_ns(), is_saved=not node.outputs)
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the functions of all nodes have returned, in this process."""
+        return len(self._ran) == self._count
 
     def saved(self, node: "Node", dataset: str) -> None:
         """Note the end of a node, when the last of its outputs is saved.

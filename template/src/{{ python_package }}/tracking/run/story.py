@@ -124,7 +124,8 @@ class Story:
         if not (self.options.timeline or self.options.description or self._inputs):
             return None
         run_id = handle.run.info.run_id
-        return NodeNotes(handle.outbox, run_id, self._inputs)
+        count = len(self._pipeline.nodes)
+        return NodeNotes(handle.outbox, run_id, self._inputs, count)
 
     def begin(self, handle: RunHandle) -> None:
         """Record the code, the packages and the picture of the pipeline."""
