@@ -26,6 +26,7 @@ localStorage.setItem("mlflow.assistant.panelOpen_v1", "false");
 """
 MENU, CONTENT = 200, 880  # widths in pixels of MLflow's menu and what stands beside it
 WIDE = 1300  # with the column that says about a run
+DRAWER = 140  # where the drawer of a trace begins
 RUN = re.compile(r"^[a-z]+-[a-z]+-\d+$")  # a random name
 
 
@@ -37,7 +38,7 @@ def main() -> None:
     ):
         assert list(reader.follow())
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        page = browser.new_page(viewport={"width": MENU + CONTENT, "height": 1400})
+        page = browser.new_page(viewport={"width": MENU + CONTENT, "height": 1900})
         page.add_init_script(WITHOUT_ASSISTANT)
         runs = f"{reader.address}/#/experiments/1/runs"
 
@@ -46,15 +47,17 @@ def main() -> None:
         page.get_by_role("link", name=RUN).last.click()
         take(page, "run", page.get_by_text("test_size"))
         page.get_by_text("Show more").first.click()
-        page.set_viewport_size({"width": MENU + WIDE, "height": 1400})
+        page.set_viewport_size({"width": MENU + WIDE, "height": 1900})
+        run = page.url
         take(page, "story", page.get_by_text("f1_gentoo"), WIDE)
-        page.get_by_role("link", name="classifier", exact=True).first.click()
+        model = page.get_by_role("link", name="classifier", exact=True).first
+        page.goto(f"{reader.address}/{model.get_attribute('href')}")
         take(page, "model", page.get_by_text("Dataset", exact=True), WIDE, 200)
-        page.go_back()
-        page.get_by_text("Traces", exact=True).last.click()
-        page.get_by_text("tr-").first.click()
-        take(page, "timeline", page.get_by_text("evaluate"), WIDE, 60)
-        page.set_viewport_size({"width": MENU + CONTENT, "height": 1400})
+        page.goto(f"{run}/traces")
+        page.get_by_text(re.compile("^tr-")).first.click()
+        page.get_by_text("evaluate").last.click()
+        take(page, "timeline", page.get_by_text("f1_gentoo"), WIDE, 60, DRAWER)
+        page.set_viewport_size({"width": MENU + CONTENT, "height": 1900})
 
         page.goto(runs)
         page.get_by_label("Select all runs").click()
@@ -70,7 +73,12 @@ def main() -> None:
 
 
 def take(
-    page: Page, name: str, last: Locator, width: int = CONTENT, below: int = 24
+    page: Page,
+    name: str,
+    last: Locator,
+    width: int = CONTENT,
+    below: int = 24,
+    left: int = MENU,
 ) -> None:
     """Take what stands beside the menu, down to an element, in few colours."""
     last.last.wait_for()
@@ -78,7 +86,7 @@ def take(
     end = last.last.bounding_box()
     assert end
     height = end["y"] + end["height"] + below
-    clip: FloatRect = {"x": MENU, "y": 10, "width": width - 16, "height": height - 10}
+    clip: FloatRect = {"x": left, "y": 10, "width": width - 16, "height": height - 10}
     image = Image.open(io.BytesIO(page.screenshot(clip=clip)))
     image.convert("RGB").quantize(128).save(IMAGES / f"{name}.png", optimize=True)
 

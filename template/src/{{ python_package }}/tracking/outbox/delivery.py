@@ -133,7 +133,8 @@ class Delivery:
                 raise
             is_bad = len(batch) == 1 if is_suspect else not self._is_open(run_id)
             if is_bad:
-                return [Refused(record, reason(error)) for record in batch]
+                why = reason(error)
+                return [Refused(r, why) for r in batch if not _is_left_out(r, error)]
             # A single record is sent once more: the answer may have been a proxy's.
             middle = max(1, len(batch) // 2)
             halves = [half for half in (batch[:middle], batch[middle:]) if half]

@@ -14,7 +14,7 @@ from kedro.pipeline import Pipeline
 
 from ..config.options import RecordOptions
 from ..outbox.folder import OUTBOXES, known_id, read_json, write_json
-from ..outbox.records import batch_records
+from ..outbox.journal import Record
 from ..redaction import without_secrets
 from ..terminal.humanize import size
 from .console import console_kept, console_log
@@ -180,8 +180,6 @@ class Story:
 
     def end(self, handle: RunHandle) -> None:
         """Record how it went: the inputs, the timeline, the description, the log."""
-        from mlflow.entities import RunTag
-
         self.loaded(handle)
         outbox, run = handle.outbox, handle.run.info
         error = error_text(self._error) if self._error else ""
@@ -197,8 +195,9 @@ class Story:
             results = self._validation(nodes)
             if results or error or not self._is_costly or outbox.has_batch:
                 text = self._description(handle, nodes, error)
-                tags = [RunTag(k, v) for k, v in {**results, NOTE: text}.items()]
-                outbox.write(batch_records(run.run_id, tags=tags))
+                for key, value in {**results, NOTE: text}.items():
+                    tag = {"key": key, "value": value, "is_optional": True}
+                    outbox.write([Record(run.run_id, "tag", tag)])
         if self.options.console:
             text = console_log(outbox.folder, self.options.max_bytes)
             text += without_secrets(_traceback(self._error))

@@ -111,11 +111,20 @@ def trace_record(
             "links": [],
         }
 
-    spans = [span(name, "CHAIN", start, end, error, {})]
+    made = {name for node in nodes for name in node.outputs}
+    used = {name for node in nodes for name in node.inputs}
+    whole_run = {
+        "mlflow.spanInputs": sorted(used - made),
+        "mlflow.spanOutputs": sorted(made - used),
+    }
+    spans = [span(name, "CHAIN", start, end, error, whole_run)]
     for node in nodes:
-        about = {"mlflow.spanInputs": node.inputs, "mlflow.spanOutputs": node.outputs}
+        about: dict[str, Any] = {
+            "mlflow.spanInputs": node.inputs,
+            "mlflow.spanOutputs": node.outputs,
+        }
         if node.namespace:
-            about["kedro.namespace"] = [node.namespace]
+            about["kedro.namespace"] = node.namespace
         times = (node.start, node.end, node.error)
         spans.append(span(node.name, "TASK", *times, about, root))
     data = {

@@ -40,9 +40,10 @@ def is_hopeless(error: BaseException) -> bool:
     """
     if is_refusal(error) or isinstance(error, ImportError | PermissionError):
         return True
-    status = status_of(error)
+    answer = getattr(error, "response", None)  # of requests, for an artifact
+    status = status_of(error) or getattr(answer, "status_code", None)
     if status is not None:
-        return status in (401, 403, 501)
+        return 400 <= status < 500 and status not in (408, 429) or status == 501
     return not (isinstance(error, OSError) or "API request to" in str(error))
 
 
