@@ -11,7 +11,7 @@ from tracking.commands.check import check
 from tracking.commands.diff import diff
 from tracking.commands.rerun import plan
 
-from tests.tracking.conftest import Project, kedro, run_kedro
+from tests.tracking.conftest import Project, kedro, kedro_here, run_kedro
 
 REGISTRY = """
 
@@ -98,7 +98,7 @@ def test_dirty_run_with_runtime_parameters_is_run_again_as_it_was(
 
     # The data change: that is said before, and again when the runs are compared.
     recorded.write("data/text.txt", "abcdef")
-    dry = kedro(recorded.path, "rerun", first, "--dry-run")
+    dry = kedro_here(recorded, "rerun", first, "--dry-run")
     assert dry.returncode == 0, dry.stderr
     assert "Not as it was: the input 'text' has changed: data/text.txt." in dry.stdout
     assert len(recorded.runs()) == 2
@@ -113,7 +113,7 @@ def test_dirty_run_with_runtime_parameters_is_run_again_as_it_was(
     assert not rows["input", "text"]["equal"]
 
     third = recorded.runs()[-1].info.run_id
-    done = kedro(recorded.path, "diff", first, third)
+    done = kedro_here(recorded, "diff", first, third)
     assert done.returncode == 0, done.stderr
     assert "total" in done.stdout
     assert "1 param" in done.stdout
