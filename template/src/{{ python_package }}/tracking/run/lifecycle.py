@@ -345,7 +345,7 @@ class TrackedRun:
         outbox, run = self.handle.outbox, self.handle.run.info
         ended = time.time()
         with optional("description and timeline"):
-            self._story.end(self.handle)
+            self._story.end(self.handle, status)
         wait = _LAST_WAIT if status == "FINISHED" else BRIEFLY
         end, is_patient = time.monotonic() + wait, not outbox.is_local
         outbox.flush(wait, is_patient)

@@ -106,13 +106,19 @@ class Story:
         if self.options.description:
             tags[NOTE] = self._description()
         if self.options.lock:
-            name, text = lock(self._project_path, self.source)
-            key = f"{tracking_uri} {short_digest(text)}"
-            if owner := read_json(self._locks).get(key):
-                tags[LOCK_RUN] = known_id(owner, self._locks.parent)
-            elif text:  # or else the commit has it
-                self._lock = f"source/{name}", text, key
+            with optional("lock"):
+                tags |= self._lock_tag(tracking_uri)
         return {key: without_secrets(value) for key, value in tags.items()}
+
+    def _lock_tag(self, tracking_uri: str) -> dict[str, str]:
+        """Return a tag with the run that has the same lock; empty if this one gets it."""
+        name, text = lock(self._project_path, self.source)
+        key = f"{tracking_uri} {short_digest(text)}"
+        if owner := read_json(self._locks).get(key):
+            return {LOCK_RUN: known_id(owner, self._locks.parent)}
+        if text:  # or else the commit has it
+            self._lock = f"source/{name}", text, key
+        return {}
 
     def kept(self, handle: RunHandle) -> AbstractContextManager[None]:
         """Keep the log of this process, inside the block."""
@@ -178,11 +184,12 @@ class Story:
 
     # --- After the nodes ------------------------------------------------------
 
-    def end(self, handle: RunHandle) -> None:
+    def end(self, handle: RunHandle, status: str) -> None:
         """Record how it went: the inputs, the timeline, the description, the log."""
         self.loaded(handle)
         outbox, run = handle.outbox, handle.run.info
-        error = error_text(self._error) if self._error else ""
+        error = "" if status == "FINISHED" else status
+        error = error_text(self._error) if self._error else error
         nodes = node_runs(outbox.notes("node"), time.time_ns(), error)
         if self.options.timeline and nodes:
             experiment = "" if outbox.is_local else run.experiment_id
