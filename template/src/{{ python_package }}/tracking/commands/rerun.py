@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 from kedro.framework.context import KedroContext
+from kedro.framework.project import settings
 
 from ..config.loading import mlflow_config
 from ..errors import TrackingError
@@ -254,11 +255,11 @@ def _git(folder: Path, *words: str) -> str:
 
 def _link_what_git_ignores(project_path: Path, folder: Path, run: RecordedRun) -> None:
     """Let the worktree find what only the project's folder has: settings and data."""
-    settings = (project_path / "conf").glob("*/**/*")
+    conf = (project_path / str(settings.CONF_SOURCE)).glob("*/**/*")
     data = [project_path / each.uri for each in run.inputs.values() if each.uri]
     outbox = project_path / OUTBOXES
     outbox.mkdir(parents=True, exist_ok=True)
-    ignored = [file for file in settings if file.is_file() and _is_ignored(file)]
+    ignored = [file for file in conf if file.is_file() and _is_ignored(file)]
     for source in (*ignored, *data, outbox):
         if source.exists() and source.is_relative_to(project_path):
             target = folder / source.relative_to(project_path)
@@ -273,7 +274,7 @@ def _is_ignored(file: Path) -> bool:
 
 def _point_at(store: str, folder: Path, env: str) -> None:
     """Let the worktree log to a store, without a change that git sees."""
-    file = folder / "conf" / env / "mlflow.yml"
+    file = folder / str(settings.CONF_SOURCE) / env / "mlflow.yml"
     content = yaml.safe_load(file.read_text("utf-8")) if file.exists() else None
     content = content or {}
     server = {**(content.get("server") or {}), "mlflow_tracking_uri": store}
