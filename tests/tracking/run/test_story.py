@@ -1,5 +1,6 @@
 """What a run records of itself, besides what its nodes log."""
 
+import importlib
 import json
 import subprocess
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from urllib.request import url2pathname
 import mlflow
 import pytest
 from click import ClickException
+from kedro.framework.startup import bootstrap_project
 from kedro.pipeline import Pipeline, node
 from kedro.runner import ParallelRunner, SequentialRunner, ThreadRunner
 from mlflow.entities import LoggedModel, Run, Trace
@@ -17,7 +19,7 @@ from mlflow.models import Model
 
 from tests.recorder import Answer, recorder
 from tests.tracking import nodes
-from tests.tracking.conftest import NO_RECORDS, Project
+from tests.tracking.conftest import NO_RECORDS, Project, kedro_here
 
 T = "tracked.tracking"
 CATALOG = {
@@ -42,6 +44,7 @@ def git(project: Project, *words: str) -> None:
 
 @pytest.fixture
 def tables(project: Project) -> Project:
+    bootstrap_project(project.path)  # takes away caplog's handler, the first time
     project.write("data/table.csv", "x,y\n1,2\n2,4\n3,6\n")
     project.write("conf/base/catalog.yml", CATALOG)
     return project
@@ -179,7 +182,6 @@ def test_server_without_traces_is_a_line_in_the_log(
         is_new = "/traces" in path or "log-inputs" in path or "/artifacts/" in path
         return (404, unknown.encode()) if is_new else real()
 
-    tables.session(PIPELINE)  # takes away caplog's handler, the first time
     with recorder(server, spoil=old) as proxy, caplog.at_level("INFO"):
         tables.mlflow_yml(
             f"{{server: {{mlflow_tracking_uri: '{proxy.uri}'}}, "
@@ -192,6 +194,41 @@ def test_server_without_traces_is_a_line_in_the_log(
     assert run.info.status == "FINISHED"
     for what in ("timeline", "inputs", "console.log"):
         assert caplog.text.count(f"does not have '{what}' of this run") == 1
+
+
+def test_all_of_it_waits_for_a_server_that_is_away(
+    tables: Project, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_away = True
+
+    def away(path: str, body: bytes, real: Callable[[], Answer]) -> Answer:
+        return (503, b"away") if is_away else real()
+
+    tables.session(PIPELINE)
+    lifecycle = importlib.import_module("tracked.tracking.run.lifecycle")
+    monkeypatch.setattr(lifecycle, "_LAST_WAIT", 1.0)
+    with recorder(server, spoil=away) as proxy:
+        tables.mlflow_yml(
+            f"{{server: {{mlflow_tracking_uri: '{proxy.uri}'}}, "
+            "tracking: {experiment: {name: awaited}}}"
+        )
+        tables.run(PIPELINE)
+        is_away = False
+        assert kedro_here(tables, "sync").returncode == 0
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+    client = mlflow.MlflowClient(server)
+    experiment = client.get_experiment_by_name("awaited")
+    assert experiment
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert [each.dataset.name for each in run.inputs.dataset_inputs] == ["table"]
+    (made,) = client.search_logged_models([experiment.experiment_id])
+    assert [metric.key for metric in made.metrics] == ["score"]
+    (trace,) = client.search_traces(locations=[experiment.experiment_id])
+    assert trace.info.request_metadata["mlflow.sourceRun"] == run.info.run_id
+    assert [span.name for span in trace.data.spans] == ["__default__", "fit", "judge"]
+    assert "`fit`" in run.data.tags["mlflow.note.content"]
+    listed = {each.path for each in client.list_artifacts(run.info.run_id)}
+    assert listed >= {"console.log", "pipeline.svg"}
 
 
 def test_each_record_can_be_turned_off(dirty: Project) -> None:

@@ -161,8 +161,6 @@ class Delivery:
                 deliver(self, record)
             else:
                 getattr(self, f"_log_{record.kind}")(record)
-        except NotYet:
-            raise
         except Exception as error:
             if _is_left_out(record, error):
                 return []
@@ -376,7 +374,8 @@ class Delivery:
 
 def _is_left_out(record: Record, error: Exception) -> bool:
     """Whether to go on without a record that nobody has asked for, and say so."""
-    if not (record.is_optional and is_hopeless(error)):
+    is_early = isinstance(error, NotYet)
+    if is_early or not (record.is_optional and is_hopeless(error)):
         return False
     _logger.info(
         "MLflow does not have '%s' of this run: %s", record.name, reason(error)
