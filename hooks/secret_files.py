@@ -7,7 +7,6 @@ own patterns find the rest, the values of configuration files by their keys.
 from __future__ import annotations
 
 import json
-import re
 from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,8 +15,7 @@ from detect_secrets.core import baseline
 from detect_secrets.core.potential_secret import PotentialSecret
 from detect_secrets.core.secrets_collection import SecretsCollection
 from detect_secrets.settings import transient_settings
-from tracking.redaction import without_secrets
-from tracking.template.secret_scan import looks_secret
+from tracking.template.secret_scan import is_secret_line
 
 from . import say
 
@@ -46,8 +44,6 @@ _SETTINGS = {
 }
 
 _ALLOWED = "pragma: allowlist secret"  # detect-secrets' own words
-_CONFIG = (".yml", ".yaml", ".toml", ".ini", ".cfg", ".env", ".properties")
-_VALUE = re.compile(r"""[\s{-]*["']?(?P<key>[\w.-]+)["']?\s*[:=]\s*(?P<value>.+)""")
 _NOTHING = {"null", "none", "true", "false", "~"}
 
 
@@ -97,21 +93,13 @@ def secrets(file: Path) -> Iterator[PotentialSecret]:
             yield secret
     text = file.read_text("utf-8", "replace")
     for number, line in enumerate(text.splitlines(), 1):
-        if number not in lines and _ALLOWED not in line and _is_secret(file, line):
+        if (
+            number not in lines
+            and _ALLOWED not in line
+            and is_secret_line(file.name, line)
+        ):
             value = line.strip()
             yield PotentialSecret("A value of this project", str(file), value, number)
-
-
-def _is_secret(file: Path, line: str) -> bool:
-    if without_secrets(line) != line:
-        return True
-    if file.suffix not in _CONFIG and not file.name.startswith(".env"):
-        return False
-    found = _VALUE.match(line.split(" #", maxsplit=1)[0])
-    value = found["value"].strip().strip(",}").strip("\"'") if found else ""
-    if not found or value.lower() in _NOTHING:
-        return False
-    return bool(looks_secret(found["key"], value))
 
 
 def _accepted() -> SecretsCollection:

@@ -98,7 +98,7 @@ def test_pipeline_outlives_its_tokens(
     steps = {f"step_{n}" for n in range(6)}
     assert set(run.data.metrics) == steps | {f"{step}_score" for step in steps}
     files = mlflow.MlflowClient(server.uri).list_artifacts(run.info.run_id)
-    assert {file.path for file in files} == {f"{step}.txt" for step in steps}
+    assert {file.path for file in files} >= {f"{step}.txt" for step in steps}
     assert run.info.status == "FINISHED"
     assert gate.refusals == []
     assert len(gate.tokens) > 3

@@ -21,6 +21,16 @@ from mlflow.entities import Run
 from tests.conftest import TEMPLATE, Render
 from tests.mlflow_server import MlflowServer
 
+NO_RECORDS = dict.fromkeys(
+    ("inputs", "metric_models", "signature", "patch", "lock", "description")
+    + ("timeline", "console"),
+    False,
+)
+"""Turns off under ``tracking.record`` what a run records of itself."""
+
+OWN_FILES = {"console.log", "pipeline.svg", "source", "source/packages.txt"}
+"""What a run records of itself as artifacts."""
+
 
 class Project:
     """A rendered project, and what a test does with it."""

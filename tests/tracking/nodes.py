@@ -1,5 +1,6 @@
 """Node functions that worker processes can import."""
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -154,3 +155,18 @@ def fit_line(value: object) -> object:
 
 def predict_six(model: Any) -> float:
     return float(model.predict([[3.0]])[0])
+
+
+def fit_table(table: Any) -> Any:
+    from sklearn.linear_model import LinearRegression
+
+    return LinearRegression().fit(table[["x"]], table["y"])
+
+
+def score_table(model: Any, table: Any) -> tuple[float, dict[str, Any]]:
+    logging.getLogger("nodes").warning("scored with https://me:hunter2@host")
+    return float(model.score(table[["x"]], table["y"])), {"best": {"C": 0.5}}
+
+
+def fail_with_a_secret(table: Any) -> None:
+    raise ValueError("no answer of https://me:hunter2@host")

@@ -12,6 +12,7 @@ import yaml
 from kedro.pipeline import Pipeline, node
 
 from tests.conftest import TEMPLATE
+from tests.tracking.conftest import OWN_FILES
 from tests.tracking.datasets import nodes
 
 DOCS = TEMPLATE / "docs"
@@ -22,11 +23,12 @@ SAVED = {
     "f1_adelie": nodes.accuracy,
     "loss": nodes.loss,
     "training": nodes.training,
+    "best": nodes.best,
     "classifier": nodes.model,
     "rule": nodes.rule,
     "candidate": nodes.model,
 }
-ALL_SEVEN = Pipeline(
+ALL_TYPES = Pipeline(
     [node(function, "params:a", name, name=name) for name, function in SAVED.items()]
     + [node(nodes.check, [*SAVED, "champion"], "verdict", name="check")]
 )
@@ -64,10 +66,10 @@ def run_id(store: str) -> Iterator[str]:
 
 
 def artifacts(run_id: str, path: str | None = None) -> set[str]:
-    """Paths of all files among a run's artifacts."""
+    """Paths of all files among a run's artifacts that its nodes have logged."""
     found = set()
     for artifact in mlflow.MlflowClient().list_artifacts(run_id, path):
         found |= (
             artifacts(run_id, artifact.path) if artifact.is_dir else {artifact.path}
         )
-    return found
+    return found - OWN_FILES

@@ -25,6 +25,10 @@ def training(a: int) -> dict[str, float]:
     return {"loss": 0.25, "accuracy": a / 2}
 
 
+def best(a: int) -> dict[str, Any]:
+    return {"C": a / 2, "kernel": "rbf"}
+
+
 def model(a: int) -> LinearRegression:
     return LinearRegression().fit([[0.0], [1.0]], [0.0, a])
 
@@ -42,6 +46,7 @@ def check(  # noqa: PLR0917
     f1_adelie: Any,
     loss: Any,
     training: Any,
+    best: Any,
     classifier: Any,
     rule: Any,
     candidate: Any,
@@ -56,6 +61,7 @@ def check(  # noqa: PLR0917
     assert accuracy == f1_adelie == 0.5
     assert loss == {10: 0.5, 0: 0.75, 20: 1.0}
     assert training == {"loss": 0.25, "accuracy": 0.5}
+    assert best == {"C": 0.5, "kernel": "rbf"}
     for regression in (classifier, candidate, champion):
         assert round(regression.predict([[3.0]])[0]) == 3
     assert rule.predict([3]) == [4]

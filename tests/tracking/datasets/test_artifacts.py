@@ -16,7 +16,8 @@ from kedro.pipeline import Pipeline, node
 from mlflow import MlflowClient
 from tracking import MlflowArtifactDataset
 
-from tests.tracking.conftest import Project
+from tests.tracking import nodes
+from tests.tracking.conftest import OWN_FILES, Project
 from tests.tracking.datasets.conftest import artifacts
 
 JSON = {"type": "json.JSONDataset", "filepath": "data/new/folder/note.json"}
@@ -69,7 +70,8 @@ def test_version_is_logged_under_the_name_of_the_file(run_id: str) -> None:
 def test_partitions_of_this_save_are_logged_and_no_others(
     run_id: str, root: str
 ) -> None:
-    earlier = MlflowArtifactDataset({**PARTS, "path": root}, run_id)
+    parts = {**PARTS, "path": root}
+    earlier = MlflowArtifactDataset(parts, run_id, save_to_run=True)
     earlier.save({"old": 0, "kept": 0})
     with mlflow.start_run(nested=True) as run:
         dataset = MlflowArtifactDataset({**PARTS, "path": root})
@@ -190,7 +192,7 @@ def test_run_id_loads_partitions_and_versions(run_id: str) -> None:
 
 def test_run_id_logs_to_that_run(run_id: str) -> None:
     with mlflow.start_run(nested=True) as other:
-        MlflowArtifactDataset(JSON, run_id).save(1)
+        MlflowArtifactDataset(JSON, run_id, save_to_run=True).save(1)
     assert artifacts(run_id) == {"note.json"}
     assert artifacts(other.info.run_id) == set()
 
@@ -243,10 +245,8 @@ def test_dataset_factory_names_the_artifact(project: Project) -> None:
         },
     )
     project.run(Pipeline([node(count, "params:a", "my_note", name="count")]))
-    (folder,) = MlflowClient(project.store).list_artifacts(
-        project.only_run().info.run_id
-    )
-    assert folder.path == "my"
+    listed = MlflowClient(project.store).list_artifacts(project.only_run().info.run_id)
+    assert {each.path for each in listed} - OWN_FILES == {"my"}
 
 
 class OneProcess(Plain):
@@ -294,3 +294,30 @@ def test_other_names_arrive_on_a_server_as_they_are(
     dataset.save({name: 1})
     assert artifacts(run_on_server) == {f"parts/{name}"}
     assert content(run_on_server, f"parts/{name}") == 1
+
+
+def test_artifact_without_a_local_file_is_loaded_from_the_run(
+    project: Project, run_id: str, tmp_path: Path
+) -> None:
+    config = {"type": "json.JSONDataset", "filepath": str(tmp_path / "note.json")}
+    note = MlflowArtifactDataset(config, artifact_path="notes", local=False)
+    assert not note.exists()
+    note.save([1, 2])
+    assert artifacts(run_id) == {"notes/note.json"}
+    assert not (tmp_path / "note.json").exists()
+    assert note.exists()
+    assert note.load() == [1, 2]
+
+    kind = {"type": "tracked.tracking.MlflowArtifactDataset", "local": False}
+    inner = {"type": "json.JSONDataset", "filepath": "data/note.json"}
+    project.write("conf/base/catalog.yml", {"note": {**kind, "dataset": inner}})
+    project.write("conf/base/parameters.yml", {"a": 1})
+    steps = [
+        node(nodes.one, "params:a", "note", name="one"),
+        node(nodes.same, "note", "again", name="two"),
+    ]
+    mlflow.end_run()
+    for setting in ("", "tracking: {disable_tracking: {pipelines: [__default__]}}"):
+        project.mlflow_yml(setting)
+        assert project.run(Pipeline(steps))["again"].load() == 1.0
+        assert not (project.path / "data/note.json").exists()

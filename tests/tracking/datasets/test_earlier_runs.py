@@ -1,10 +1,19 @@
 """Datasets with a ``run_id`` load from an earlier run, in a run and without one."""
 
+from pathlib import Path
+
 import mlflow
 import pytest
 from kedro.io import DatasetError
 from kedro.pipeline import Pipeline, node
 from kedro.runner import ParallelRunner, SequentialRunner
+from tracking import (
+    MlflowArtifactDataset,
+    MlflowMetricDataset,
+    MlflowMetricHistoryDataset,
+    MlflowMetricsHistoryDataset,
+    MlflowParametersDataset,
+)
 
 from tests.tracking.conftest import Project
 from tests.tracking.datasets import nodes
@@ -33,8 +42,8 @@ def earlier(project: Project, monkeypatch: pytest.MonkeyPatch) -> str:
     for name in ("accuracy", "loss"):
         old[f"old_{name}"]["key"] = name
     old["old_classifier"]["artifact_path"] = "classifier"
-    old["score"] = {**old["old_accuracy"]}
-    old["note"] = {**old["old_report"], "artifact_path": "notes"}
+    old["score"] = {**old["old_accuracy"], "save_to_run": True}
+    old["note"] = {**old["old_report"], "artifact_path": "notes", "save_to_run": True}
     old["note"]["dataset"] = {"type": "json.JSONDataset", "filepath": "data/note.json"}
     old["newest"] = {
         "type": "tracked.tracking.MlflowModelRegistryDataset",
@@ -108,3 +117,22 @@ def test_catalog_outside_of_a_run_knows_names_and_the_server(
     with mlflow.start_run() as run:
         catalog.save("f1_adelie", 0.25)
     assert project.client.get_run(run.info.run_id).data.metrics == {"f1_adelie": 0.25}
+
+
+def test_earlier_run_is_not_written_to_unless_that_is_asked_for(
+    run_id: str, tmp_path: Path
+) -> None:
+    inner = {"type": "json.JSONDataset", "filepath": str(tmp_path / "note.json")}
+    for kind, arguments, data in (
+        (MlflowMetricDataset, {"key": "m"}, 1.0),
+        (MlflowMetricHistoryDataset, {"key": "h"}, [1.0]),
+        (MlflowMetricsHistoryDataset, {"prefix": "p"}, {"x": 1.0}),
+        (MlflowParametersDataset, {"prefix": "c"}, 1),
+        (MlflowArtifactDataset, {"dataset": inner}, 1),
+    ):
+        with pytest.raises(DatasetError, match=f"{run_id}.*save_to_run: true"):
+            kind(**arguments, run_id=run_id).save(data)
+        kind(**arguments, run_id=run_id, save_to_run=True).save(data)
+    run = mlflow.MlflowClient().get_run(run_id)
+    assert run.data.metrics == {"m": 1.0, "h": 1.0, "p.x": 1.0}
+    assert artifacts(run_id) == {"note.json"}

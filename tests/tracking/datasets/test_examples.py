@@ -23,8 +23,8 @@ def example(name: str, where: str) -> str:
     return textwrap.dedent(text).replace("<package>", "tracked")
 
 
-def test_all_seven_types_have_examples() -> None:
-    assert len(TYPES) == 7
+def test_all_types_have_examples() -> None:
+    assert len(TYPES) == 8
     for name in TYPES:
         assert f".{name}\n" in example(name, "the catalog") + "\n"
         assert f" {name}(" in example(name, "Python")

@@ -1,4 +1,4 @@
-"""All seven types in one session: each store, each runner."""
+"""All types in one session: each store, each runner."""
 
 import os
 
@@ -13,7 +13,7 @@ from tracking import MlflowMetricHistoryDataset
 
 from tests.tracking.conftest import Project
 from tests.tracking.datasets import nodes
-from tests.tracking.datasets.conftest import ALL_SEVEN, artifacts, documented_catalog
+from tests.tracking.datasets.conftest import ALL_TYPES, artifacts, documented_catalog
 
 RUNNERS = [SequentialRunner, ThreadRunner, ParallelRunner]
 
@@ -72,7 +72,7 @@ def catalog(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("runner", RUNNERS)
-def test_run_holds_what_all_seven_types_save(
+def test_run_holds_what_all_types_save(
     project: Project,
     uri: str,
     runner: type,
@@ -80,7 +80,7 @@ def test_run_holds_what_all_seven_types_save(
 ) -> None:
     name = f"{runner.__name__} of {project.path.parent.name}"
     project.write("conf/base/mlflow.yml", {"tracking": {"experiment": {"name": name}}})
-    project.run(ALL_SEVEN, runner=runner())
+    project.run(ALL_TYPES, runner=runner())
     assert "all is well" in (project.path / "data/verdict.json").read_text()
 
     client = MlflowClient(uri)
@@ -117,7 +117,7 @@ def test_disabled_pipeline_writes_nothing_to_mlflow(
         source = register_champion(project.store, project)
     before = written(project)
     project.mlflow_yml("tracking: {disable_tracking: {pipelines: [__default__]}}")
-    project.run(ALL_SEVEN, runner=runner())
+    project.run(ALL_TYPES, runner=runner())
     assert "all is well" in (project.path / "data/verdict.json").read_text()
     assert written(project) == before
     assert [run.info.run_id for run in project.runs()] == [source]
@@ -144,7 +144,7 @@ def test_asynchronous_saves_and_loads_are_of_the_run(project: Project) -> None:
     with pytest.MonkeyPatch.context() as elsewhere:
         elsewhere.setenv("MLFLOW_TRACKING_URI", project.store)
         register_champion(project.store, project)
-    project.run(ALL_SEVEN, runner=SequentialRunner(is_async=True))
+    project.run(ALL_TYPES, runner=SequentialRunner(is_async=True))
     assert len(project.runs()[-1].data.metrics) == 5
     assert "all is well" in (project.path / "data/verdict.json").read_text()
 
@@ -194,3 +194,6 @@ def test_validator_of_an_entry_is_kept(
     project.write("conf/base/catalog.yml", {"small": entry, "small_{name}": entry})
     with pytest.raises(validation.DataValidationError, match="0.5 is small"):
         project.run(Pipeline([node(nodes.accuracy, "params:a", name, name="one")]))
+    if not disabled:
+        failed = project.only_run().data.tags["kedro.validation.failed"]
+        assert "0.5 is small" in failed

@@ -12,7 +12,7 @@ from kedro.framework.startup import bootstrap_project
 from mlflow.entities import Run
 
 from tests.recorder import Answer, Recorder, recorder
-from tests.tracking.conftest import Project, kedro, kedro_here
+from tests.tracking.conftest import NO_RECORDS, Project, kedro, kedro_here
 
 METRIC = {"type": "tracked.tracking.MlflowMetricDataset"}
 ARTIFACT = {
@@ -59,7 +59,8 @@ def switch(
     with recorder(server, spoil=found.spoil) as found.proxy:
         project.mlflow_yml(
             f"server: {{mlflow_tracking_uri: '{found.proxy.uri}'}}\n"
-            f"tracking: {{experiment: {{name: {project.path.parent.name}}}}}"
+            f"tracking: {{experiment: {{name: {project.path.parent.name}}}, "
+            f"record: {json.dumps(NO_RECORDS)}}}"
         )
         project.write("conf/base/parameters.yml", {"a": 1.0})
         project.write(

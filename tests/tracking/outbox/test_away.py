@@ -119,7 +119,7 @@ def test_run_without_a_server_is_recorded_whole(
     assert sent["run_id"] == run.info.run_id
     whole(run, server)
     assert run.info.status == "FINISHED"
-    assert run.info.run_name == "__default__"
+    assert run.info.run_name == sent["name"]
     assert before <= run.info.start_time <= run.info.end_time <= between
     assert "kedro_command" in run.data.tags
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def test_run_is_finished_with_its_parameters_and_tags(project: Project) -> None:
     project.run(ONE)
     run = project.only_run()
     assert run.info.status == "FINISHED"
-    assert run.info.run_name == "__default__"
+    assert re.fullmatch(r"[a-z]+-[a-z]+-\d+", run.info.run_name)
     assert run.data.params == {"a": "1"}
     assert run.data.tags["kedro_command"] == "kedro run"
     assert run.data.tags["kedro.env"] == "local"
@@ -208,7 +209,7 @@ def test_run_id_continues_a_run_as_it_is(project: Project) -> None:
     )
     project.run(ONE)
     again = project.only_run()
-    assert again.info.run_name == "__default__"
+    assert again.info.run_name == first.info.run_name
     assert again.info.experiment_id == first.info.experiment_id
     assert again.data.tags == first.data.tags
     assert not project.client.get_experiment_by_name("elsewhere")

@@ -42,10 +42,11 @@ def test_run_says_a_line_at_its_start_and_one_at_its_end(
 ) -> None:
     project.run(ONE)
     start, end = said(caplog)
-    assert start == (
-        "MLflow run '__default__' in the experiment 'tracked' at mlruns/mlflow.db"
+    name = project.only_run().info.run_name
+    assert (
+        start == f"MLflow run '{name}' in the experiment 'tracked' at mlruns/mlflow.db"
     )
-    assert end.startswith("MLflow run '__default__' FINISHED after ")
+    assert end.startswith(f"MLflow run '{name}' FINISHED after ")
     assert end.endswith(" s; 'kedro mlflow ui' shows it")
 
 
@@ -72,7 +73,8 @@ def test_failed_run_says_so_and_names_the_environment_of_its_pages(
     with pytest.raises(ZeroDivisionError):
         project.run(FAILS, env="staging")
     _, end = said(caplog)
-    assert end.startswith("MLflow run '__default__' FAILED after ")
+    name = project.only_run().info.run_name
+    assert end.startswith(f"MLflow run '{name}' FAILED after ")
     assert end.endswith("; 'kedro mlflow ui --env staging' shows it")
 
 

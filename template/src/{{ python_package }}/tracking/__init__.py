@@ -19,6 +19,7 @@ _HOMES = {
     "MlflowModelLocalFileSystemDataset": "datasets.models",
     "MlflowModelRegistryDataset": "datasets.models",
     "MlflowModelTrackingDataset": "datasets.models",
+    "MlflowParametersDataset": "datasets.parameters",
     "OAuth2ClientCredentialsProvider": "server.oauth2",
     "TrackingError": "errors",
 }

@@ -4,12 +4,13 @@ from typing import TYPE_CHECKING, Any
 
 from kedro.framework.hooks import hook_impl
 
-from .run.kedro_run import fail_left_runs, open_run, run_of
+from .run.kedro_run import enclosing_notes, fail_left_runs, open_run, run_of
 
 if TYPE_CHECKING:  # every command of Kedro's imports this module
     from kedro.framework.context import KedroContext
     from kedro.io import CatalogProtocol
     from kedro.pipeline import Pipeline
+    from kedro.pipeline.node import Node
 
 
 class MlflowHook:
@@ -55,7 +56,7 @@ class MlflowHook:
         catalog: "CatalogProtocol",
     ) -> None:
         from .config.loading import mlflow_config
-        from .datasets import bind, untrack
+        from .datasets import bind, untrack, validated
         from .datasets.catalog_context import context_of
         from .run.handle import attach_workers
         from .run.untracked import UntrackedRun, disabled_by, server_to_read
@@ -67,33 +68,66 @@ class MlflowHook:
             untrack(pipeline, catalog, lambda: server_to_read(context))
             open_run(UntrackedRun(reason), catalog)
             return
+        from .datasets.inputs import external_inputs
+        from .datasets.lineage import Lineage
         from .run.lifecycle import TrackedRun
         from .run.parameters import pipeline_params
+        from .run.source import git_source
+        from .run.story import Story
         from .serving.connect import connect, refuse_unservable
 
         refuse_unservable(pipeline, catalog)
         params = pipeline_params(pipeline, catalog, options.params)
-        nodes = [node.name for node in pipeline.nodes]
-        run = TrackedRun(context, run_params, params, nodes)
+        source, root = git_source(context.project_path), context.project_path
+        lineage = Lineage(pipeline, catalog)
+        inputs = external_inputs(
+            pipeline, catalog, lineage, options.record, source, root
+        )
+        lineage.relate(inputs, options.record)
+        checked = validated(pipeline, catalog)
+        story = Story(
+            options.record, run_params, pipeline, inputs, checked, source, root
+        )
+        run = TrackedRun(context, run_params, params, story)
         open_run(run, catalog)
         bind(pipeline, catalog, run.handle)
         connect(pipeline, catalog, run.handle.is_new)
         attach_workers(catalog, run.handle)
 
     @hook_impl
-    def before_node_run(self, catalog: "CatalogProtocol") -> None:
+    def before_dataset_loaded(self, node: "Node") -> None:
+        if notes := enclosing_notes():
+            notes.loading(node)
+
+    @hook_impl
+    def before_node_run(
+        self, node: "Node", catalog: "CatalogProtocol", inputs: dict[str, Any]
+    ) -> None:
         if run := run_of(catalog):
+            from .datasets import trained_on
+
             run.attach()
+            run.loaded(node, inputs)
+            trained_on(node, catalog, inputs)
 
     @hook_impl(trylast=True)
-    def after_node_run(self, catalog: "CatalogProtocol") -> None:
+    def after_node_run(self, node: "Node", catalog: "CatalogProtocol") -> None:
         if run := run_of(catalog):
+            if run.nodes:
+                run.nodes.ran(node)
             run.detach()
 
+    @hook_impl
+    def after_dataset_saved(self, dataset_name: str, node: "Node") -> None:
+        if notes := enclosing_notes():
+            notes.saved(node, dataset_name)
+
     @hook_impl(trylast=True)
-    def on_node_error(self, error: Exception, catalog: "CatalogProtocol") -> None:
+    def on_node_error(
+        self, error: Exception, node: "Node", catalog: "CatalogProtocol"
+    ) -> None:
         if run := run_of(catalog):
-            run.node_failed(error)
+            run.node_failed(node, error)
             run.detach()
 
     @hook_impl(trylast=True)

@@ -1,6 +1,6 @@
 """Check that the configuration of an environment is valid and its server answers."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import yaml
@@ -20,6 +20,7 @@ from ..server.local_store import is_missing, is_older, refuse_unwritable
 from ..server.offline import offline_mode
 from ..template.secret_scan import committed_secrets
 from .context import load_context
+from .rerun import missing_for_rerun
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Finding:
         workspace: the server's workspace; empty for its default one.
         experiment: the experiment of the runs.
         message: what is wrong, or that the server or store can be used.
+        missing: what a rerun of a run that starts now would be without.
     """
 
     environment: str
@@ -41,14 +43,23 @@ class Finding:
     workspace: str
     experiment: str
     message: str
+    missing: tuple[str, ...] = ()
 
-    def as_dict(self) -> dict[str, str | bool]:
+    def as_dict(self) -> dict[str, str | bool | tuple[str, ...]]:
         """Return the finding for JSON."""
         return asdict(self)
 
 
 def check(project_path: Path, env: str) -> Finding:
     """Check an environment, without creating anything in its store."""
+    found = _check(project_path, env)
+    if not found.ok:
+        return found
+    missing = missing_for_rerun(load_context(project_path, env))
+    return replace(found, missing=tuple(missing))
+
+
+def _check(project_path: Path, env: str) -> Finding:
     uri = workspace = experiment = ""
     try:
         context = load_context(project_path, env)

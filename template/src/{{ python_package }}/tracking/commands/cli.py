@@ -386,6 +386,77 @@ def check(
     raise SystemExit(0 if all(finding.ok for finding in findings) else 1)
 
 
+@mlflow_commands.command()
+@_env_option
+@click.argument("one", metavar="RUN")
+@click.argument("other", metavar="RUN")
+@_format_option
+@click.pass_obj
+def diff(
+    metadata: ProjectMetadata, env: str | None, one: str, other: str, style: str
+) -> None:
+    """Compare two runs, by their ids: metrics, inputs, parameters and source.
+
+    With --format json, an object with a row for each thing that one of them has.
+    """
+    from .diff import diff as compare
+    from .tables import print_difference
+
+    with _logs_on_stderr():
+        found = compare(metadata.project_path, _environment(env), one, other)
+    if style == "json":
+        _print_json(found.as_dict(), metadata)
+    else:
+        print_difference(found)
+
+
+@mlflow_commands.command()
+@_env_option
+@click.argument("run_id", metavar="RUN_ID")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Only say what would run, and what is not as it was.",
+)
+@_format_option
+@click.pass_obj
+def rerun(
+    metadata: ProjectMetadata,
+    env: str | None,
+    run_id: str,
+    dry_run: bool,
+    style: str,
+) -> None:
+    """Run a recorded run again: its commit, its patch, its packages, its command.
+
+    The code is checked out beside the project, which stays as it is. The new run has the
+    tag kedro.rerun_of, and is compared with the old one.
+
+    The exit code is that of 'kedro run', or 1 when metrics or inputs differ, or when the
+    run cannot be run again. With --format json, an object.
+    """
+    from .rerun import plan
+    from .rerun import rerun as run_again
+    from .tables import print_difference, print_plan
+
+    project, env = metadata.project_path, _environment(env)
+    with _logs_on_stderr():
+        planned = plan(project, env, run_id)
+    if style == "table":
+        print_plan(planned)
+    if planned.obstacles or dry_run:
+        if style == "json":
+            _print_json(planned.as_dict(), metadata)
+        raise SystemExit(1 if planned.obstacles else 0)
+    with _logs_on_stderr():
+        code, found = run_again(project, env, planned)
+    if style == "json":
+        _print_json({**planned.as_dict(), **found.as_dict()}, metadata)
+    else:
+        print_difference(found)
+    raise SystemExit(code or (0 if found.is_reproduced else 1))
+
+
 def _check_template(metadata: ProjectMetadata, style: str) -> int:
     from dataclasses import asdict
 

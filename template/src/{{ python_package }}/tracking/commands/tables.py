@@ -1,5 +1,7 @@
 """Print results of commands as tables that fit the terminal and need no colour."""
 
+import shlex
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -15,6 +17,8 @@ from ..outbox.left import Left
 from ..server.uris import display_uri
 from ..terminal.humanize import ago, duration, size
 from .check import Finding
+from .diff import Difference
+from .rerun import Plan
 from .runs import LatestRun, LatestRuns
 from .sync import Synced
 
@@ -37,6 +41,38 @@ def print_findings(findings: Sequence[Finding], project_path: Path) -> None:
     console.print()
     for finding in findings:
         _print_line(console, f"{finding.environment}: {finding.message}")
+    for missing in dict.fromkeys(m for found in findings for m in found.missing):
+        _print_line(console, f"A rerun would be without {missing}.")
+
+
+def print_difference(found: Difference) -> None:
+    """Print two runs side by side: what differs, and how much is equal."""
+    console = Console(highlight=False)
+    table = _table("", "", *(name for _, name in (found.one, found.other)))
+    for row in found.rows:
+        if not row.is_equal:
+            cells = (Text(each or "none") for each in (row.one, row.other))
+            table.add_row(row.kind, Text(row.name), *cells)
+    if table.row_count:
+        console.print(table)
+    equal = Counter(row.kind for row in found.rows if row.is_equal)
+    words = ", ".join(f"{n} {kind}{'s' * (n > 1)}" for kind, n in equal.items())
+    _print_line(console, f"Equal: {words or 'nothing'}.")
+
+
+def print_plan(planned: Plan) -> None:
+    """Print what a rerun does, and what it cannot have again."""
+    console = Console(highlight=False)
+    run = planned.run
+    with_what = [f"commit {run.commit[:12]}"] if run.commit else []
+    with_what += ["its patch"] if run.patch else []
+    with_what += [f"its {run.lock[0]}"] if planned.with_uv else []
+    _print_line(console, f"Run {run.name} ({run.run_id}): {' with '.join(with_what)}")
+    _print_line(console, f"  {shlex.join(planned.words)}")
+    for obstacle in planned.obstacles:
+        _print_line(console, f"It cannot be run again: {obstacle}.")
+    for difference in planned.differences:
+        _print_line(console, f"Not as it was: {difference}.")
 
 
 def print_runs(latest: LatestRuns, wanted: Sequence[str], project_path: Path) -> None:

@@ -166,7 +166,8 @@ class RunOptions(_Section):
     """The id or the key of a run whose child a new run becomes, for a sweep."""
 
     name: str | None = Field(default=None, examples=["${km.random_name:}"])
-    """Its name. Null: the names of the pipelines. A run with an id keeps its own."""
+    """Its name. Null: the names of the pipelines, and for the default one a random name. A
+    run with an id keeps its own."""
 
     nested: bool = True
     """Whether nodes may open nested runs.
@@ -211,6 +212,67 @@ class ParamsOptions(_Section):
     hidden under any name."""
 
 
+class RecordOptions(_Section):
+    """What a run records of itself, besides what its nodes log."""
+
+    inputs: bool = True
+    """Whether the data that a pipeline loads from outside are datasets of the run."""
+
+    digest: Literal["metadata", "content"] = Field(
+        default="metadata", examples=["content"]
+    )
+    """How those data are told apart: by version, size and time of change (metadata), or
+    by all of their bytes (content), which are read once more for it.
+
+    Metadata means, in this order: the MD5 of a ``.dvc`` file beside them; the hash that
+    git has of an unchanged file; the version of a Delta table; the ETag or version of a
+    remote file; size and time of change."""
+
+    metric_models: bool = True
+    """Whether a metric of the catalog names the model and the data that it is about.
+
+    The model is the one among those that the metric's node depends on. With several,
+    the entry in the catalog names it, as ``model: classifier``."""
+
+    signature: bool = True
+    """Whether a model without a signature gets one, from the data that it was trained on."""
+
+    input_example: bool = True
+    """Whether such a model also gets five rows of those data as its input example.
+
+    Set it to false where data must not be copied. A column with a secret's name, or a
+    value that looks like a secret, prevents it, too."""
+
+    patch: bool = True
+    """Whether uncommitted changes of files that git tracks are an artifact of the run.
+
+    Secrets in it are hidden."""
+
+    lock: bool = True
+    """Whether uv.lock, or else the list of installed packages, is an artifact of the run.
+
+    Once for each content, and not at all where the commit has the same uv.lock."""
+
+    description: bool = True
+    """Whether the run's page describes it: its command, a picture of the pipeline, its
+    slowest nodes, inputs and outputs."""
+
+    timeline: bool = True
+    """Whether a trace shows when each node ran, with names of datasets and no values."""
+
+    console: bool = True
+    """Whether the log of the run is an artifact, also if the run fails. Secrets in it are
+    hidden."""
+
+    max_bytes: int = Field(default=1_000_000, ge=1000, le=100_000_000)
+    """The most bytes of a patch, which is left out beyond it, and of a log, whose end is
+    kept."""
+
+    system_metrics: bool | None = Field(default=None, examples=[True])
+    """Whether CPU, memory, disk and GPU are measured during the run, which needs psutil.
+    Null: the variable MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING decides."""
+
+
 class TrackingOptions(_Section):
     """What is tracked, and where."""
 
@@ -225,6 +287,9 @@ class TrackingOptions(_Section):
 
     params: ParamsOptions = ParamsOptions()
     """How Kedro's parameters are logged to MLflow."""
+
+    record: RecordOptions = RecordOptions()
+    """What a run records of itself, besides what its nodes log."""
 
 
 class UiOptions(_Section):

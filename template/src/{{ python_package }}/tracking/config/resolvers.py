@@ -21,7 +21,7 @@ def mlflow_resolvers() -> Iterator[None]:
     process, so one file is read at a time.
     """
     with resolvers_lock:
-        _register("km.random_name", _random_name)
+        _register("km.random_name", random_name)
         is_missing = not OmegaConf.has_resolver("oc.env")
         if is_missing:
             _register("oc.env", oc.env)
@@ -37,7 +37,7 @@ def _register(name: str, resolver: Callable[..., str | None]) -> None:
     (register or OmegaConf.register_new_resolver)(name, resolver, replace=True)
 
 
-def _random_name() -> str:
+def random_name() -> str:
     """Return a name such as ``placid-crane-512``, as MLflow generates for its runs."""
     from mlflow.utils.name_utils import _generate_random_name
 

@@ -1,15 +1,18 @@
 """The catalog's MLflow datasets, and how they are connected to a run."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from kedro.io import CachedDataset, CatalogProtocol
+from kedro.io.core import is_parameter
 from kedro.pipeline import Pipeline
 
 from .base import MlflowDataset
 
 if TYPE_CHECKING:
+    from kedro.pipeline.node import Node
+
     from ..run.handle import RunHandle
 
 
@@ -27,8 +30,8 @@ def connect(
 
     def connected(*args: Any, **kwargs: Any) -> Any:
         dataset = get(*args, **kwargs)
-        if isinstance(ours := inner_dataset(dataset), MlflowDataset):
-            ours.connect(args[0] if args else kwargs["key"], server)
+        if isinstance(inner := inner_dataset(dataset), MlflowDataset):
+            inner.connect(args[0] if args else kwargs["key"], server)
         return dataset
 
     setattr(catalog, "get", connected)  # noqa: B010  # mypy allows no assignment
@@ -40,6 +43,31 @@ def bind(
     """Set the catalog name and the run of a pipeline's MLflow datasets."""
     for name, dataset in _mlflow_datasets(pipeline, catalog):
         dataset.bind(name, handle)
+
+
+def validated(
+    pipeline: Pipeline, catalog: "CatalogProtocol[Any, Any]"
+) -> frozenset[str]:
+    """Return the datasets whose validator stops the run if it fails.
+
+    Kedro has validators since 1.6. One that only warns does so in the log.
+    """
+    specs: Mapping[str, Any] = getattr(catalog, "validator_specs", {})
+    return frozenset(
+        name
+        for name, spec in specs.items()
+        if name in pipeline.datasets() and spec.enabled and spec.severity == "error"
+    )
+
+
+def trained_on(
+    node: "Node", catalog: "CatalogProtocol[Any, Any]", inputs: Mapping[str, Any]
+) -> None:
+    """Show a node's models what it has loaded, for their signature."""
+    for name in node.outputs:
+        dataset = inner_dataset(catalog.get(name) if name in catalog else None)
+        if show := getattr(dataset, "trained_on", None):
+            show([data for key, data in inputs.items() if not is_parameter(key)])
 
 
 def untrack(

@@ -1,6 +1,7 @@
 """Files of a run: any dataset of the catalog whose files are also MLflow artifacts."""
 
 from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from kedro.io import AbstractDataset, CatalogProtocol, DatasetError, Version
@@ -27,6 +28,9 @@ class MlflowArtifactDataset(MlflowDataset):
         credentials: credentials for ``dataset``, unless it has its own.
         metadata: anything; Kedro ignores it.
         version: set by Kedro for ``versioned: true`` beside ``dataset``.
+        local: whether the file stays on this machine, too. False: it is an artifact
+            alone, named as in ``filepath``, and is downloaded to be loaded.
+        save_to_run: whether a save may change the run of ``run_id``.
 
     Raises:
         DatasetError: ``dataset`` has no type, or no file.
@@ -62,6 +66,8 @@ class MlflowArtifactDataset(MlflowDataset):
         credentials: dict[str, Any] | None = None,
         metadata: dict[str, Any] | None = None,
         version: Version | None = None,
+        local: bool = True,
+        save_to_run: bool = False,
     ) -> None:
         if not isinstance(dataset, dict) or "type" not in dataset:
             raise DatasetError(
@@ -78,9 +84,14 @@ class MlflowArtifactDataset(MlflowDataset):
         self._run_id = run_id
         self.artifact_path = artifact_path
         self.metadata = metadata
+        self._is_local, self._saves_to_run = local, save_to_run
 
     def save(self, data: Any) -> None:
         """Save with the inner dataset, then log what it has written."""
+        self._refuse_other_run()
+        if not self._is_local:
+            self._save_elsewhere(data)
+            return
         save = self._files.before_save(data)
         self._dataset.save(data)
         with self._active_run(self._artifact) as run_id:
@@ -88,6 +99,19 @@ class MlflowArtifactDataset(MlflowDataset):
                 to = PurePosixPath(self.artifact_path or "", folder)
                 refuse_artifact_name(str(to / path.name))
                 self._log(run_id, path, to)
+
+    def _save_elsewhere(self, data: Any) -> None:
+        """Save to a folder that is deleted afterwards, and log what is there."""
+        with TemporaryDirectory(prefix="kedro-mlflow-") as folder:
+            refuse_artifact_name(self._artifact)
+            path = str(Path(folder, self._files.name))
+            type(self._dataset)(**self._files.at(path)).save(data)
+            with self._active_run(self._artifact) as run_id:
+                for file in sorted(Path(folder).rglob("*")):
+                    if file.is_file():
+                        within = file.parent.relative_to(folder).as_posix()
+                        to = PurePosixPath(self.artifact_path or "", within)
+                        self._log(run_id, file, to)
 
     def _log(self, run_id: str, file: Path, to: PurePosixPath) -> None:
         handle = self._handle
@@ -102,14 +126,17 @@ class MlflowArtifactDataset(MlflowDataset):
 
         Data that are loaded lazily, such as partitions, exist as long as this dataset.
         """
-        if self._run_id is None:
+        if self._run_id is None and self._is_local:
             return self._dataset.load()
         path = self._prefetched or self._read()
         return type(self._dataset)(**self._files.at(path)).load()
 
     def untrack(self, name: str, catalog: "CatalogProtocol[Any, Any]") -> None:
-        """Replace it by the inner dataset."""
-        replace(catalog, name, self._dataset)
+        """Replace it by the inner dataset, or keep the data in memory."""
+        if self._is_local:
+            replace(catalog, name, self._dataset)
+        else:
+            super().untrack(name, catalog)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -117,14 +144,30 @@ class MlflowArtifactDataset(MlflowDataset):
         return getattr(self._dataset, name)  # such as IncrementalDataset.confirm
 
     @property
+    def inner(self) -> "AbstractDataset[Any, Any]":
+        """The dataset that saves and loads."""
+        return self._dataset
+
+    @property
     def _artifact(self) -> str:
         return str(PurePosixPath(self.artifact_path or "", self._files.name))
 
     def _read(self) -> str:
+        if self._run_id is None:
+            return self._downloaded_of_this_run()
         return self._downloaded(f"runs:/{self.run_id}/{self._artifact}")
 
+    def _downloaded_of_this_run(self) -> str:
+        """Return the local path of the artifact, once the server has it."""
+        folder = TemporaryDirectory(prefix="kedro-mlflow-")
+        self._downloads = (*self._downloads, folder)
+        with self._active_run(self._artifact) as run_id:
+            client, path = self._client(), self._artifact
+            found: str = client.download_artifacts(run_id, path, folder.name)
+            return found
+
     def _exists(self) -> bool:
-        if self._run_id is None:
+        if self._run_id is None and self._is_local:
             return self._dataset.exists()
         with self._active_run(self._artifact) as run_id:
             folder = PurePosixPath(self._artifact).parent

@@ -24,6 +24,7 @@ class MlflowDataset(AbstractDataset[Any, Any]):
     _handle: "RunHandle | None" = None
     _server: Callable[[], AbstractContextManager[object]] = nullcontext
     _run_id: str | None = None
+    _saves_to_run: bool = False  # to that of ``run_id``
     _prefetched: Any = None
     _downloads: tuple[TemporaryDirectory[str], ...] = ()
 
@@ -53,6 +54,21 @@ class MlflowDataset(AbstractDataset[Any, Any]):
     @run_id.setter
     def run_id(self, run_id: str | None) -> None:
         self._run_id = run_id
+        self._saves_to_run = True  # whoever sets it in code knows
+
+    def _refuse_other_run(self) -> None:
+        """Refuse to save to an earlier run, unless the catalog asks for it.
+
+        Raises:
+            DatasetError: it has a ``run_id`` and no ``save_to_run``.
+        """
+        is_mine = bool(self._handle and self._handle.run.info.run_id == self._run_id)
+        if self._run_id and not (self._saves_to_run or is_mine):
+            raise DatasetError(
+                f"{self._title} has the run_id {self._run_id}, and so only loads. Leave "
+                "it out to log to the run under way, or set 'save_to_run: true' to "
+                "change that run."
+            )
 
     def untrack(self, name: str, catalog: "CatalogProtocol[Any, Any]") -> None:
         """Keep the data in memory, for an untracked run."""

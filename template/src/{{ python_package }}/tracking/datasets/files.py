@@ -35,12 +35,10 @@ class Files:
                 f"needs a 'filepath' or 'path'; found {sorted(config)}."
             )
         self._fs_args: dict[str, Any] = config.get("fs_args") or {}
-        options = {k: v for k, v in self._fs_args.items() if not _is_for_open(k)}
-        options.update(config.get("credentials") or {})
         url = str(config[self._key])
         if self._key == "filepath":  # Kedro's datasets parse it in their own way
             url = "://".join(get_protocol_and_path(url, config.get("version")))
-        self._fs, root = fsspec.url_to_fs(url, **options)
+        self._fs, root = file_system(url, config)
         self._root: str = root.rstrip("/")
         self.name = posixpath.basename(self._root)
 
@@ -128,6 +126,15 @@ class Save:
             path = Path(folder, posixpath.basename(file))
             self._fs.get_file(file, str(path))
             yield path
+
+
+def file_system(url: str, config: Mapping[str, Any]) -> tuple[Any, str]:
+    """Return the file system of a dataset's file, and its path there."""
+    fs_args = config.get("fs_args") or {}
+    options = {k: v for k, v in fs_args.items() if not _is_for_open(k)}
+    options.update(config.get("credentials") or {})
+    fs, path = fsspec.url_to_fs(url, **options)
+    return fs, path
 
 
 def _is_for_open(fs_arg: str) -> bool:

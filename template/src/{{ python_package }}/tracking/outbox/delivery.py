@@ -1,5 +1,6 @@
 """Send records to MLflow's store: few requests, and a bad record stops no other."""
 
+import logging
 import re
 import threading
 from collections import Counter
@@ -10,19 +11,29 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..server.availability import tried_once
-from ..server.http_errors import is_refusal, problem
+from ..server.http_errors import is_hopeless, is_refusal, problem
 from .folder import OPENING, RUN_KEY, is_local, server_id, set_server_id
 from .journal import Record
-from .models import DELIVERIES
+from .models import DELIVERIES as OF_MODELS
 from .repeats import Repeats
+from .traces import deliver_trace
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
+_logger = logging.getLogger(__name__)
 _UPLOADS = 4  # at once
-_BATCH = ("metric", "param", "tag")
+BATCH = ("metric", "param", "tag")
+"""Kinds of records that share a request."""
+
 _LOCAL_ID = re.compile(r"(m-)?local-[0-9a-f]{32}")
 _threads = threading.local()
+
+DELIVERIES: "dict[str, Callable[[Delivery, Record], None]]" = {
+    **OF_MODELS,
+    "trace": deliver_trace,
+}
+"""What sends the records of each kind."""
 
 
 class Refused(NamedTuple):
@@ -60,6 +71,7 @@ class Delivery:
         self.uri, self.folder = tracking_uri, folder
         self._experiment_id: Callable[[str], str] | None = experiment_id
         self._repositories: dict[str, Any] = {}
+        self._locations: dict[str, str] = {}
         self._uploaded: set[str] = set()
         self._lock = threading.Lock()
 
@@ -67,7 +79,8 @@ class Delivery:
         return {"uri": self.uri, "folder": self.folder, "repeats": self.repeats}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _experiment_id=None, _repositories={})
+        self.__dict__.update(state, _experiment_id=None)
+        self._repositories, self._locations = {}, {}
         self._uploaded, self._lock = set(), threading.Lock()
 
     def send(self, records: Sequence[Record]) -> list[Refused]:
@@ -104,7 +117,7 @@ class Delivery:
     def _log(self, records: list[Record]) -> list[Refused]:
         refused: list[Refused] = []
         for (run_id, is_batch), group in groupby(
-            records, lambda record: (record.run_id, record.kind in _BATCH)
+            records, lambda record: (record.run_id, record.kind in BATCH)
         ):
             part = list(group)
             if is_batch:
@@ -137,7 +150,8 @@ class Delivery:
                 raise
             is_bad = len(batch) == 1 if is_suspect else not self._is_open(run_id)
             if is_bad:
-                return [Refused(record, reason(error)) for record in batch]
+                why = reason(error)
+                return [Refused(r, why) for r in batch if not _is_left_out(r, error)]
             # A single record is sent once more: the answer may have been a proxy's.
             middle = max(1, len(batch) // 2)
             halves = [half for half in (batch[:middle], batch[middle:]) if half]
@@ -148,7 +162,7 @@ class Delivery:
         """Return MLflow's metrics, params and tags."""
         from mlflow.entities import Metric, Param, RunTag
 
-        data = {kind: [r.data for r in batch if r.kind == kind] for kind in _BATCH}
+        data = {kind: [r.data for r in batch if r.kind == kind] for kind in BATCH}
         for metric in data["metric"]:
             if "model_id" in metric:
                 metric["model_id"] = self.known(metric["model_id"])
@@ -165,6 +179,8 @@ class Delivery:
             else:
                 getattr(self, f"_log_{record.kind}")(record)
         except Exception as error:
+            if _is_left_out(record, error):
+                return []
             if not is_refusal(error):
                 raise
             return [Refused(record, reason(error))]
@@ -267,7 +283,9 @@ class Delivery:
                 try:
                     self._upload(record)
                 except Exception as error:
-                    if is_refusal(error) or isinstance(error, FileNotFoundError):
+                    if _is_left_out(record, error):
+                        pass
+                    elif is_refusal(error) or isinstance(error, FileNotFoundError):
                         refused.append(Refused(record, reason(error)))
                     else:
                         failed.append(error)
@@ -291,9 +309,7 @@ class Delivery:
                     file.unlink(missing_ok=True)
                     file.parent.rmdir()
 
-    def upload_now(
-        self, run_id: str, file: Path, artifact_path: str, source: str
-    ) -> list[Refused]:
+    def upload_now(self, record: Record) -> list[Refused]:
         """Upload a file of which there is no copy.
 
         Returns:
@@ -302,11 +318,11 @@ class Delivery:
         Raises:
             Exception: the server is away.
         """
-        data = {"path": artifact_path, "file": str(file.absolute())}
-        record = Record(run_id, "file", data, source)
         try:
             self._upload(record)
         except Exception as error:
+            if _is_left_out(record, error):
+                return []
             if not is_refusal(error):
                 raise
             return [Refused(record, reason(error))]
@@ -335,9 +351,14 @@ class Delivery:
     def _repository_of_run(self, run_id: str) -> Any:
         with self._lock:
             if run_id not in self._repositories:
-                location = self.call("get_run", run_id).info.artifact_uri
+                location = self._locations.get(run_id)
+                location = location or self.call("get_run", run_id).info.artifact_uri
                 self._repositories[run_id] = self.repository(location)
             return self._repositories[run_id]
+
+    def locate(self, run_id: str, artifact_uri: str) -> None:
+        """Remember where the artifacts of a run go, so that nobody has to ask."""
+        self._locations[run_id] = artifact_uri
 
     # --- The store ------------------------------------------------------------
 
@@ -371,6 +392,17 @@ class Delivery:
         if found := server_id(self.folder, text):
             return found
         raise NotYet(f"the server has not created {text} yet")
+
+
+def _is_left_out(record: Record, error: Exception) -> bool:
+    """Whether to go on without a record that nobody has asked for, and say so."""
+    is_early = isinstance(error, NotYet)
+    if is_early or not (record.is_optional and is_hopeless(error)):
+        return False
+    _logger.info(
+        "MLflow does not have '%s' of this run: %s", record.name, reason(error)
+    )
+    return True
 
 
 def is_delivering() -> bool:

@@ -20,7 +20,8 @@ class Record:
     Attributes:
         run_id: the run, by the id that its nodes see.
         kind: ``metric``, ``param``, ``tag``, ``inputs``, ``file``, ``run``, ``info``,
-            or one of a model's.
+            ``trace``, or one of a model's. A ``note`` is for the processes of the run
+            and not for the server.
         data: what MLflow needs to log it, as JSON.
         source: the dataset that has saved it, for errors; empty for others.
     """
@@ -31,9 +32,15 @@ class Record:
     source: str = ""
 
     @property
+    def is_optional(self) -> bool:
+        """Whether the run is complete without it: nobody has asked for it."""
+        return bool(self.data.get("is_optional"))
+
+    @property
     def name(self) -> str:
         """What it is called, for messages."""
-        known = {"info": "the status of the run"}.get(self.kind, self.kind)
+        names = {"info": "the status of the run", "trace": "timeline"}
+        known = names.get(self.kind, self.kind)
         return str(self.data.get("key") or self.data.get("path") or known)
 
     def __str__(self) -> str:

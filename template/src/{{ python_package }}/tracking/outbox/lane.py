@@ -45,7 +45,7 @@ class Lane:
         self._sent = sent(folder, name)
         self._woken = threading.Event()
         self._thread: threading.Thread | None = None
-        self._is_stopped = False
+        self._is_stopped = self._is_held = False
         self.refused: list[Refused] = []
         self.away: Exception | None = None
         self.tries = 0
@@ -58,12 +58,18 @@ class Lane:
 
     def wake(self) -> None:
         """Send now what is there."""
+        self._is_held = False
         self._woken.set()
+
+    def hold(self) -> None:
+        """Send nothing until ``wake``: what is written meanwhile shares requests."""
+        self._woken.clear()
+        self._is_held = True
 
     def stop(self) -> None:
         """Send nothing more; ``wait`` waits for a request that is under way."""
         self._is_stopped = True
-        self._woken.set()
+        self.wake()
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until nothing is under way; return whether that is so."""
@@ -83,6 +89,8 @@ class Lane:
         pause = _PAUSE
         with tried_once():
             while not self._is_stopped:
+                if self._is_held:
+                    self._woken.wait()
                 try:
                     is_done = self._step()
                     pause, away = _PAUSE, None

@@ -187,4 +187,4 @@ DELIVERIES: "dict[str, Callable[[Delivery, Record], None]]" = {
     "outputs": deliver_outputs,
     "version": deliver_version,
 }
-"""What sends the records of each kind."""
+"""What sends the records of models."""

@@ -7,7 +7,8 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from ..errors import TrackingError
@@ -30,10 +31,10 @@ from .journal import Journal, Record, ends, force_to_disk
 from .limit import SizeLimit
 from .records import run_record
 from .repeats import Repeats
-from .replay import new_local_run, records
+from .replay import new_local_run, notes, records
 from .sender import Sender, has_sent, is_away
 from .spool import keep
-from .waiting import not_logged
+from .waiting import batch_waits, not_logged
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -71,6 +72,7 @@ class Outbox:
         self._journal = Journal(folder) if folder else None
         self._limit = SizeLimit(folder.parent if folder else Path(), limit)
         self._refused: list[Refused] = []
+        self._notes: list[dict[str, Any]] = []  # if there is no disk
         self._sender: Sender | None = None
         self._process, self._host = os.getpid(), this_host()
         self._is_assumed_away = False
@@ -102,8 +104,36 @@ class Outbox:
         if records:
             self._refuse(self._delivery.send(records))
 
+    def note(self, run_id: str, about: str, **data: Any) -> None:
+        """Remember something for the processes of the run, not for its server."""
+        note = {"about": about, **data}
+        try:
+            if self._journal:
+                self._journal.write([Record(run_id, "note", note)])
+                return
+        except OSError as error:
+            self._give_up(error)
+        self._notes.append(note)
+
+    def notes(self, about: str) -> list[dict[str, Any]]:
+        """Return what all processes of the run have noted about something, in order."""
+        mine = [note for note in self._notes if note["about"] == about]
+        return [*(notes(self.folder, about) if self.folder else ()), *mine]
+
+    def write_text(self, run_id: str, text: str, artifact_path: str) -> None:
+        """Take a text as an artifact that a run is complete without."""
+        with TemporaryDirectory() as folder:
+            file = Path(folder, PurePosixPath(artifact_path).name)
+            file.write_bytes(text.encode("utf-8", "surrogateescape"))
+            self.write_file(run_id, file, artifact_path, is_optional=True)
+
     def write_file(
-        self, run_id: str, file: Path, artifact_path: str, source: str = ""
+        self,
+        run_id: str,
+        file: Path,
+        artifact_path: str,
+        source: str = "",
+        is_optional: bool = False,
     ) -> None:
         """Take a file as it is now; later changes of it do not matter.
 
@@ -112,13 +142,15 @@ class Outbox:
             file: the file.
             artifact_path: its name in the run's artifacts, with its folders.
             source: the dataset that has saved it, for errors.
+            is_optional: whether the run is complete without it.
         """
+        more = {"is_optional": True} if is_optional else {}
         if self.folder and self._has_room(file):
             try:
                 copy = new_file(self.folder, run_id, artifact_path)
                 keep(file, copy)
                 path = copy.relative_to(self.folder).as_posix()
-                data: dict[str, Any] = {"path": artifact_path, "file": path}
+                data: dict[str, Any] = {"path": artifact_path, "file": path, **more}
                 if not is_local(
                     run_id
                 ):  # where a later file takes the place of this one
@@ -131,9 +163,11 @@ class Outbox:
                 self._give_up(error)
         elif self.folder and self.is_away:
             record = Record(run_id, "file", {"path": artifact_path}, source)
-            self._refuse([self._limit.refused(record)])
+            self._refuse([] if is_optional else [self._limit.refused(record)])
             return
-        self._refuse(self._delivery.upload_now(run_id, file, artifact_path, source))
+        data = {"path": artifact_path, "file": str(file.absolute()), **more}
+        record = Record(run_id, "file", data, source)
+        self._refuse(self._delivery.upload_now(record))
 
     def _refuse(self, refused: list[Refused]) -> None:
         """Keep an error for the end of the run; in a worker, raise it."""
@@ -160,13 +194,15 @@ class Outbox:
         self._journal = None
         self.flush()  # or what waits would arrive after what goes straight to the server
 
-    def opened(self, opening: str, run_id: str) -> None:
+    def opened(self, opening: str, run: "Run") -> None:
         """Record that the server has created or reopened the run of this outbox."""
-        self.found(opening, run_id)
-        self.write([Record(run_id, "open")])
+        self.found(opening, run)
+        self.write([Record(run.info.run_id, "open")])
 
-    def found(self, opening: str, run_id: str) -> None:
+    def found(self, opening: str, run: "Run") -> None:
         """Remember the server's id of the run, which others may end."""
+        run_id = run.info.run_id
+        self._delivery.locate(run_id, run.info.artifact_uri)
         if self.folder and run_id != opening:
             with suppress(OSError):
                 set_server_id(self.folder, opening, run_id)
@@ -235,6 +271,11 @@ class Outbox:
         if self._is_owner and self._sender:
             self._sender.wake()
 
+    def hold(self) -> None:
+        """Let what the last node saves share a request with the end of the run."""
+        if self._is_owner and self._sender and not self.is_away:
+            self._sender.hold()
+
     def flush(self, timeout: float = float("inf"), is_patient: bool = False) -> bool:
         """Wait until the server has what was written; see ``Sender.flush``.
 
@@ -284,6 +325,11 @@ class Outbox:
             yield
         finally:
             self._is_assumed_away = False
+
+    @property
+    def has_batch(self) -> bool:
+        """Whether metrics, parameters or tags wait to be sent, in any process."""
+        return bool(self.folder and batch_waits(self.folder))
 
     def hurry(self, seconds: float) -> None:
         """End every wait within these seconds."""

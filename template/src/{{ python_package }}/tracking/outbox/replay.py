@@ -1,8 +1,9 @@
 """Read a run from its journal, while its server is away."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .folder import about, artifacts_of_local_run, server_id
 from .journal import Record, journals, read
@@ -18,6 +19,16 @@ def records(folder: Path) -> Iterator[Record]:
     for file in journals(folder):
         for record, _ in read(file, 0):
             yield record
+
+
+def notes(folder: Path, about: str) -> "Iterator[dict[str, Any]]":
+    """Yield the notes about something, without parsing records of other kinds."""
+    mark = json.dumps({"kind": "note", "data": {"about": about}})[1:-2].encode()
+    for file in journals(folder):
+        with file.open("rb") as lines:
+            for line in lines:
+                if mark in line and line.endswith(b"\n"):
+                    yield json.loads(line)["data"]
 
 
 def local_runs(folder: Path) -> "Iterator[Run]":

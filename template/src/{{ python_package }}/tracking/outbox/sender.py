@@ -68,6 +68,10 @@ class Sender:
         for lane in self._lanes:
             lane.wake()
 
+    def hold(self) -> None:
+        """Send no records until ``wake``; files go on."""
+        self._lanes[0].hold()
+
     def stop(self) -> None:
         """Send nothing more; a request that is under way is not awaited."""
         for lane in self._lanes:
@@ -158,5 +162,7 @@ def _nothing(_: object) -> None:
 
 
 def lane_of(record: Record) -> str:
-    """Return the name of the lane that sends a record."""
+    """Return the name of the lane that sends a record; empty for a note."""
+    if record.kind == "note":
+        return ""
     return _LANES[1] if record.kind == "file" else _LANES[0]

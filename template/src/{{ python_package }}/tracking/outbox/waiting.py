@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..terminal.humanize import size
-from .delivery import Refused
+from .delivery import BATCH, Refused
 from .folder import artifacts_of_local_run
 from .journal import Record, journals, read
 from .lane import sent
@@ -41,7 +41,7 @@ def waiting(folder: Path) -> Waiting:
         before = 0
         for record, position in read(file, 0):
             lane = lane_of(record)
-            if position > positions[lane].get(file.name, 0):
+            if lane and position > positions[lane].get(file.name, 0):
                 counts[lane] += 1
                 total += position - before
                 sizes = list(_sizes(folder, record))
@@ -49,6 +49,16 @@ def waiting(folder: Path) -> Waiting:
                 total += sum(sizes)
             before = position
     return Waiting(counts["records"], counts["files"], total)
+
+
+def batch_waits(folder: Path) -> bool:
+    """Whether records of an outbox wait that can share a request with others."""
+    position = sent(folder, "records")
+    return any(
+        record.kind in BATCH
+        for file in journals(folder)
+        for record, _ in read(file, position.get(file.name, 0))
+    )
 
 
 def _sizes(folder: Path, record: Record) -> Iterator[int]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from multiprocessing import connection
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from ..config.options import ParamsOptions
 from ..outbox.store import outbox_in_use
 from ..server.process_environment import EnvironmentOverride
 from ..terminal.log_filters import without_secrets_in_logs
@@ -49,9 +50,11 @@ class RunHandle:
             joined run. They go through the worker's pipe and are shown nowhere.
         owner: the process that opened the run.
         nested: whether nodes may open nested runs.
+        is_new: whether this Kedro run has created it.
         metrics: those that the run had when the Kedro run began; None if that is unknown.
         login: adds headers to MLflow's requests; None without a header provider.
         outbox: takes what is logged, in every process.
+        params: how parameters are logged.
     """
 
     run: "Run"
@@ -59,9 +62,11 @@ class RunHandle:
     variables: Mapping[str, str]
     owner: tuple[int, uuid.UUID]
     nested: bool
+    is_new: bool
     metrics: frozenset[str] | None
     login: "Login | None"
     outbox: "Outbox"
+    params: ParamsOptions
 
     _guests: ClassVar[dict[str, "_Guest"]] = {}
     """The runs of other processes that this process logs to, by their ids."""

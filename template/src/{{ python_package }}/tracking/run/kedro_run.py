@@ -3,10 +3,13 @@
 import inspect
 import threading
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:  # every command of Kedro's imports this module
     from kedro.io import CatalogProtocol
+    from kedro.pipeline.node import Node
+
+    from .nodes import NodeNotes
 
 _ATTRIBUTE = "kedro_mlflow_run"  # on the catalog, which belongs to one Kedro run
 
@@ -19,9 +22,11 @@ class KedroRun(Protocol):
 
     Attributes:
         thread: the identifier of the thread that opened it.
+        nodes: notes when nodes run; None if nobody wants to know.
     """
 
     thread: int
+    nodes: "NodeNotes | None"
 
     def open(self) -> None:
         """Set up all that the run needs; undo everything if anything fails."""
@@ -32,7 +37,10 @@ class KedroRun(Protocol):
     def detach(self) -> None:
         """Undo ``attach`` when the node has ended."""
 
-    def node_failed(self, error: Exception) -> None:
+    def loaded(self, node: "Node", inputs: dict[str, Any]) -> None:
+        """React to what a node has loaded."""
+
+    def node_failed(self, node: "Node", error: Exception) -> None:
         """React to a node's error."""
 
     def end(self, status: str) -> None:
@@ -89,6 +97,12 @@ def enclosing_runs() -> Iterator[KedroRun]:
             seen.append(run)
             yield run
         frame = frame.f_back
+
+
+def enclosing_notes() -> "NodeNotes | None":
+    """Return the notes of the run that calls this code: Kedro passes no catalog here."""
+    run = next(enclosing_runs(), None)
+    return run.nodes if run else None
 
 
 def fail_left_runs() -> None:

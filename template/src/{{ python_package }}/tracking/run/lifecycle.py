@@ -3,7 +3,7 @@
 import atexit
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -41,13 +41,16 @@ from .messages import (
     say_unread,
     say_waiting,
 )
+from .nodes import NodeNotes
 from .on_termination import OnTermination
 from .opening import NewRun, find_experiment, joined_run, new_run, open_or_record
 from .parameters import Params
+from .story import Story, optional
 from .system_metrics import system_metrics, wants_system_metrics
 from .task import Task, run_key
 
 if TYPE_CHECKING:
+    from kedro.pipeline.node import Node
     from mlflow import ActiveRun
     from mlflow.entities import Run
 
@@ -64,7 +67,7 @@ class TrackedRun:
         context: the run's context, with its configuration as ``context.mlflow``.
         run_params: what Kedro passes to its hooks about the run.
         params: the parameters, logged while the run opens.
-        nodes: the names of its nodes, for the report of a task.
+        story: what else the run records.
     """
 
     handle: RunHandle
@@ -74,11 +77,12 @@ class TrackedRun:
         context: KedroContext,
         run_params: Mapping[str, Any],
         params: Params,
-        nodes: Iterable[str] = (),
+        story: Story,
     ) -> None:
         self._context, self._run_params, self._params = context, run_params, params
-        self._nodes = list(nodes)
+        self._story = story
         self._task: Task | None = None
+        self.nodes: NodeNotes | None = None
         self._options = mlflow_config(context).tracking
         self.thread = threading.get_ident()
         self._owner = this_process()
@@ -94,7 +98,8 @@ class TrackedRun:
         self._resources = ExitStack()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"handle": self.handle, "_owner": self._owner}  # all that a worker needs
+        # All that a worker needs.
+        return {"handle": self.handle, "_owner": self._owner, "nodes": self.nodes}
 
     # --- Open -----------------------------------------------------------------
 
@@ -123,6 +128,8 @@ class TrackedRun:
             self._join(*joined, resources)
         else:
             self._start(resources, outer)
+        with optional("source"):
+            self._story.begin(self.handle)
         self._log_params()
 
     def _join(self, run: "Run", tracking_uri: str, resources: ExitStack) -> None:
@@ -141,10 +148,11 @@ class TrackedRun:
         self._connection = resources.enter_context(connection)
         if connection.artifact_root:
             create_local_store(connection.uri, connection.artifact_root)
-        is_measured = wants_system_metrics()
+        is_measured = wants_system_metrics(self._options.record.system_metrics)
         key = None if outer else run_key(self._options.run)
-        self._task = Task(self._nodes) if key else None
-        new = new_run(context, self._run_params, outer, key)
+        self._task = Task(self._story.node_names) if key else None
+        words = (self._params, self._story, connection.safe_uri)
+        new = new_run(context, self._run_params, *words, outer, key)
         about = self._about(run_id or new.opening, connection.safe_uri, new)
         outbox = self._outbox(about, connection.uri, resources)
         self._mode = offline_mode(mlflow_config(context).server)
@@ -210,10 +218,14 @@ class TrackedRun:
             variables=connection.variables if connection else {},
             owner=self._owner,
             nested=self._options.run.nested,
+            is_new=bool(is_known and not self._task),
             metrics=frozenset(run.data.metrics) if is_known else None,
             login=connection.login if connection else None,
             outbox=outbox,
+            params=self._options.params,
         )
+        self.nodes = self._story.notes(self.handle)
+        resources.enter_context(self._story.kept(self.handle))
         if self._options.disable_tracking.disable_autologging:
             resources.enter_context(autologging_paused())
         resources.enter_context(outbox_in_use(outbox, run, tracking_uri))
@@ -236,13 +248,13 @@ class TrackedRun:
         entries = [
             Param(k, v) for k, v in params.params.items() if k not in run.data.params
         ]
-        tags = [RunTag(k, v) for k, v in params.tags.items()]
+        more = self._story.with_picture(self.handle) if entries else {}
+        tags = [RunTag(k, v) for k, v in {**params.tags, **more}.items()]
         outbox, run_id = self.handle.outbox, run.info.run_id
         outbox.write(batch_records(run_id, params=entries, tags=tags))
         outbox.write(self._task_report("RUNNING"))
         for path, text in params.files.items():
             self.handle.client().log_text(run_id, text, path)
-        outbox.send()
 
     # --- Nodes ----------------------------------------------------------------
 
@@ -252,12 +264,23 @@ class TrackedRun:
 
     def detach(self) -> None:
         """Send what a node has logged; detach from its thread, unless that opened the run."""
-        self.handle.outbox.send()
+        if self.nodes and self.nodes.is_last:
+            self.handle.outbox.hold()
+        else:
+            self.handle.outbox.send()
         if not self.handle.is_owned or threading.get_ident() != self.thread:
             self.handle.detach()
 
-    def node_failed(self, error: Exception) -> None:
-        """Do not wait again for a server that a node could not reach."""
+    def loaded(self, node: "Node", inputs: dict[str, Any]) -> None:
+        """Note what a node has loaded; record the inputs of the run once all are there."""
+        if self.nodes and self.nodes.running(node, inputs) and self.handle.is_owned:
+            with optional("inputs"):
+                self._story.loaded(self.handle)
+
+    def node_failed(self, node: "Node", error: Exception) -> None:
+        """Note the error; do not wait again for a server that a node could not reach."""
+        if self.nodes:
+            self.nodes.failed(node, error)
         if self.handle.is_owned and is_unreachable(error):
             self._away.begin()
 
@@ -291,6 +314,7 @@ class TrackedRun:
             TrackingError: the error is a failed login that Kedro has wrapped.
         """
         if self._owner == this_process():
+            self._story.failed(error)
             try:
                 with fail_fast():
                     self.end("FAILED")
@@ -338,6 +362,8 @@ class TrackedRun:
         """
         outbox, run = self.handle.outbox, self.handle.run.info
         ended = time.time()
+        with optional("description and timeline"):
+            self._story.end(self.handle, status)
         wait = _LAST_WAIT if status == "FINISHED" else BRIEFLY
         end, is_patient = time.monotonic() + wait, not outbox.is_local
         outbox.write(self._task_report(status))

@@ -134,6 +134,11 @@ def say_unread(names: list[str]) -> None:
         )
 
 
+def say_left_out(what: str, why: str) -> None:
+    """Log that a run is without something that nobody has asked for."""
+    _say(f"The run is without its {what}: {why}")
+
+
 def say_status_is_lost(run: "RunInfo", status: str, error: Exception) -> None:
     """Warn that the server may not know how the run ended."""
     _logger.warning(

@@ -22,7 +22,8 @@ from . import active_runs
 from .experiment import experiment_id, experiment_name
 from .handle import RunHandle
 from .parameters import Params
-from .tags import pipeline_names, run_tags
+from .story import Story
+from .tags import run_name, run_tags
 from .task import known_run
 
 if TYPE_CHECKING:
@@ -78,6 +79,9 @@ class NewRun(NamedTuple):
 def new_run(
     context: KedroContext,
     run_params: Mapping[str, Any],
+    params: Params,
+    story: Story,
+    tracking_uri: str,
     parent: RunHandle | None = None,
     key: str | None = None,
 ) -> NewRun:
@@ -86,6 +90,9 @@ def new_run(
     Args:
         context: the run's.
         run_params: what Kedro passes to its hooks about the run.
+        params: its parameters.
+        story: what it records of itself.
+        tracking_uri: its server, without a login.
         parent: the run whose node starts this one; None for most runs.
         key: the key of the run of a workflow; None for most runs.
     """
@@ -96,8 +103,10 @@ def new_run(
         run_params,
         environment(context.config_loader),
         context.project_path,
+        story.source,
         tracking.params.redact,
     )
+    tags |= story.tags(tags["kedro_command"], params.params, tracking_uri)
     if parent:
         tags[_PARENT] = parent.run.info.run_id
     if key:
@@ -106,7 +115,7 @@ def new_run(
     return NewRun(
         opening,
         experiment_name(tracking.experiment, context),
-        tracking.run.name or "+".join(pipeline_names(run_params)),
+        tracking.run.name or run_name(run_params),
         resolve_tags(tags),
         int(time.time() * 1000),
         key,
@@ -234,7 +243,7 @@ def open_or_record(
         with connection.translate_errors(_UNTIL_OFFLINE if is_possible else None):
             run = _open(new, connection, context, params)
             record = outbox.found if new.key else outbox.opened
-            record(new.opening, run.info.run_id)
+            record(new.opening, run)
             return run, None
     except ServerAway as away:
         if not is_possible:

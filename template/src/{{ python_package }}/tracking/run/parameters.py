@@ -42,16 +42,31 @@ def pipeline_params(
         TrackingError: two parameters would have one name, MLflow refuses a name, or a
             value is too long and ``long_params_strategy`` is ``fail``.
     """
-    named: dict[str, Any] = {}
-    sources: dict[str, str] = {}
+    values: dict[str, Any] = {}
     for dataset in sorted(pipeline.inputs()):
         if dataset == "parameters" or dataset.startswith("params:"):
             name = dataset.removeprefix("params:")
             with without("kedro.io.data_catalog", "Loading data from"):
-                value = _plain(catalog.load(dataset))  # a node loads it once more
-            value = hide(name, value, options.redact)
-            for source, key, item in _flat(name, value, options.dict_params):
-                _add(named, sources, key, item, source)
+                values[name] = catalog.load(dataset)  # a node loads it once more
+    return as_params(values, options)
+
+
+def as_params(values: Mapping[str, Any], options: ParamsOptions) -> Params:
+    """Return values as MLflow's parameters.
+
+    Args:
+        values: by name.
+        options: ``tracking.params`` of ``mlflow.yml``.
+
+    Raises:
+        TrackingError: as in ``pipeline_params``.
+    """
+    named: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for name, each in values.items():
+        value = hide(name, _plain(each), options.redact)
+        for source, key, item in _flat(name, value, options.dict_params):
+            _add(named, sources, key, item, source)
     hidden = [name for name in named if is_secret_name(name, options.redact)]
     return _fitted({**named, **dict.fromkeys(hidden, HIDDEN)}, options)
 

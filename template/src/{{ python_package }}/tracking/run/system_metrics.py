@@ -28,18 +28,26 @@ def system_metrics(run_id: str, tracking_uri: str, is_new: bool) -> Iterator[Non
         monitor.finish()
 
 
-def wants_system_metrics() -> bool:
-    """Whether ``MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING`` turns system metrics on.
+def wants_system_metrics(option: bool | None) -> bool:
+    """Whether to measure.
+
+    Args:
+        option: ``tracking.record.system_metrics``; None for what
+            ``MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING`` says.
 
     Raises:
         TrackingError: it does, and psutil, which measures them, is not installed.
     """
     from mlflow.environment_variables import MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING
 
+    key, way_out = "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "unset the variable"
     wanted = bool(MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING.get())
+    if option is not None:
+        key, way_out = "tracking.record.system_metrics in mlflow.yml", "set it to false"
+        wanted = option
     if wanted and find_spec("psutil") is None:
         raise TrackingError(
-            "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING is true, and psutil, which measures "
-            "them, is not installed. Install it, or unset the variable: uv add psutil"
+            f"{key} is true, and psutil, which measures them, is not installed. Install "
+            f"it, or {way_out}: uv add psutil"
         )
     return wanted

@@ -3,7 +3,6 @@
 import json
 import re
 import shlex
-import subprocess
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -12,9 +11,12 @@ from typing import Any
 import click
 import yaml
 
+from ..config.resolvers import random_name
 from ..redaction import hide, without_secrets
 from ..template.drift import answers, edited_files
+from .source import Source
 
+_DEFAULT = "__default__"
 _LONGEST = 5000  # of a tag's value, in servers older than MLflow 2.10
 
 _OPTIONS = {
@@ -30,14 +32,19 @@ _OPTIONS = {
 
 
 def run_tags(
-    run_params: Mapping[str, Any], env: str, project_path: Path, redact: Iterable[str]
+    run_params: Mapping[str, Any],
+    env: str,
+    project_path: Path,
+    source: Source | None,
+    redact: Iterable[str],
 ) -> dict[str, str]:
     """Return the tags of a run, without a request to a server.
 
     Args:
         run_params: what Kedro passes to its hooks about the run.
         env: the Kedro environment.
-        project_path: the project's root, for git and the template's version.
+        project_path: the project's root, for the template's version.
+        source: the state of its repository.
         redact: names, with wildcards, of parameters whose values are hidden.
     """
     tags = {
@@ -45,7 +52,7 @@ def run_tags(
         "kedro.run_id": run_params.get("run_id") or run_params.get("session_id"),
         "kedro.env": env,
         "kedro.version": run_params.get("kedro_version"),
-        **_git(project_path),
+        **(source.tags if source else {}),
         **_template(project_path),
     }
     return {k: without_secrets(str(v)) for k, v in tags.items() if v is not None}
@@ -118,26 +125,6 @@ def _yaml_value(value: Any) -> str:
     return json.dumps(value, default=str)
 
 
-def _git(project_path: Path) -> dict[str, str]:
-    command = ["git", "status", "--porcelain=v2", "--branch"]
-    try:
-        status = subprocess.run(
-            command,
-            cwd=project_path,
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=10,
-        ).stdout.splitlines()
-    except (OSError, subprocess.SubprocessError):
-        return {}
-    commit = next((s.split()[-1] for s in status if s.startswith("# branch.oid")), "")
-    if not commit or commit == "(initial)":
-        return {}
-    dirty = any(not line.startswith("#") for line in status)
-    return {"git.commit": commit, "git.dirty": str(dirty).lower()}
-
-
 def _template(project_path: Path) -> dict[str, str]:
     """Return the project's name, the template's version, and its files that are edited."""
     answered = answers(project_path)
@@ -147,7 +134,13 @@ def _template(project_path: Path) -> dict[str, str]:
     return {name: value[:_LONGEST] for name, value in tags.items() if value}
 
 
+def run_name(run_params: Mapping[str, Any]) -> str:
+    """Return the names of the pipelines; for the default one alone a random name."""
+    names = pipeline_names(run_params)
+    return random_name() if names == [_DEFAULT] else "+".join(names)
+
+
 def pipeline_names(run_params: Mapping[str, Any]) -> list[str]:
     """Return the names of the pipelines that run, in alphabetical order."""
-    name = run_params.get("pipeline_name") or "__default__"
+    name = run_params.get("pipeline_name") or _DEFAULT
     return sorted(run_params.get("pipeline_names") or [name])  # Kedro shuffles them

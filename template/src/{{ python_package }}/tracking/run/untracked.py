@@ -26,6 +26,7 @@ from ..server.process_environment import (
 )
 from .handle import this_process
 from .kedro_run import forget
+from .nodes import NodeNotes
 from .tags import pipeline_names
 
 _logger = logging.getLogger(__name__)
@@ -43,13 +44,14 @@ class UntrackedRun:
 
     def __init__(self, reason: str) -> None:
         self._reason = reason
+        self.nodes: NodeNotes | None = None
         self.thread = threading.get_ident()
         self._owner = this_process()
         self._variables: dict[str, str] = {}
         self._resources = ExitStack()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_variables": self._variables, "_owner": self._owner}
+        return {"_variables": self._variables, "_owner": self._owner, "nodes": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _resources=ExitStack())
@@ -87,7 +89,10 @@ class UntrackedRun:
         if self._owner != this_process():
             self._resources.close()
 
-    def node_failed(self, error: Exception) -> None:
+    def loaded(self, node: object, inputs: object) -> None:
+        """Do nothing: nothing is recorded."""
+
+    def node_failed(self, node: object, error: Exception) -> None:
         """Do nothing: there is no server to wait for."""
 
     def end(self, status: str) -> None:

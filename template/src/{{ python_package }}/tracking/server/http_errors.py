@@ -32,6 +32,21 @@ def is_refusal(error: BaseException) -> bool:
     return status == 413 or not is_web_page(str(error))
 
 
+def is_hopeless(error: BaseException) -> bool:
+    """Whether sending again what nobody has asked for would only cost time.
+
+    In addition to what is refused, that is a failed login, a missing library, and any
+    error that is not one of the network: an artifact store may be closed to this user.
+    """
+    if is_refusal(error) or isinstance(error, ImportError | PermissionError):
+        return True
+    answer = getattr(error, "response", None)  # of requests, for an artifact
+    status = status_of(error) or getattr(answer, "status_code", None)
+    if status is not None:
+        return 400 <= status < 500 and status not in (408, 429) or status == 501
+    return not (isinstance(error, OSError) or "API request to" in str(error))
+
+
 def status_of(error: BaseException) -> int | None:
     """Return the HTTP status of the answer; None if MLflow could read none."""
     text = str(error)

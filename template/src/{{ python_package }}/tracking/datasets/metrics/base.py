@@ -4,11 +4,11 @@ from typing import Any
 
 from kedro.io import DatasetError
 
-from ..base import MlflowDataset
 from .points import history
+from .subject import SubjectedDataset
 
 
-class MetricDataset(MlflowDataset):
+class MetricDataset(SubjectedDataset):
     """A dataset of one metric, named by its key, or else by its name in the catalog."""
 
     _LOAD_ARGS: frozenset[str]
@@ -21,8 +21,12 @@ class MetricDataset(MlflowDataset):
         load_args: dict[str, Any] | None = None,
         save_args: dict[str, Any] | None = None,
         metadata: dict[str, Any] | None = None,
+        model: str | None = None,
+        save_to_run: bool = False,
     ) -> None:
         self.key = key
+        self._saves_to_run = save_to_run
+        self.model = model
         self._run_id = run_id
         self._load_args = load_args or {}
         self._save_args = save_args or {}

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ..base import MlflowDataset
 from .points import Point, form_of, history, log, metrics, number, point
+from .subject import SubjectedDataset
 
 
-class MlflowMetricsHistoryDataset(MlflowDataset):
+class MlflowMetricsHistoryDataset(SubjectedDataset):
     """Several metrics, each a number or a history, under a prefix.
 
     It saves a mapping of names to values, such as ``{"loss": …}``. A value is a number,
@@ -21,6 +21,9 @@ class MlflowMetricsHistoryDataset(MlflowDataset):
             None for the name in the catalog, empty for no prefix. A metric whose name
             is just the prefix is loaded, too.
         metadata: anything; Kedro ignores it.
+        model: the model that they are about, by its name in the catalog; None for the
+            one that their node depends on.
+        save_to_run: whether a save may change the run of ``run_id``.
 
     Example in the catalog::
 
@@ -44,13 +47,18 @@ class MlflowMetricsHistoryDataset(MlflowDataset):
         run_id: str | None = None,
         prefix: str | None = None,
         metadata: dict[str, Any] | None = None,
+        model: str | None = None,
+        save_to_run: bool = False,
     ) -> None:
         self._run_id = run_id
+        self.model = model
+        self._saves_to_run = save_to_run
         self._prefix = prefix
         self.metadata = metadata
 
     def save(self, data: Mapping[str, Any]) -> None:
         """Log all points of all metrics: one request per thousand."""
+        self._refuse_other_run()
         prefix = self._metrics_prefix
         with self._active_run(self._pattern) as run_id:
             if not isinstance(data, Mapping):
@@ -58,12 +66,12 @@ class MlflowMetricsHistoryDataset(MlflowDataset):
                     "Metrics are a mapping of names to numbers or histories; found "
                     f"{type(data).__name__}."
                 )
-            entries, forms = [], set()
+            entries, forms, subject = [], set(), self._subject(run_id)
             for name, value in data.items():
                 form, points = _points(name, value)
                 forms.add(form)
                 key = f"{prefix}.{name}" if prefix else name
-                entries += metrics(key, points)
+                entries += metrics(key, points, subject)
             common = forms.pop() if len(forms) == 1 else "point"
             kept = None if common == "point" else common
             log(self._client(), run_id, self._handle, entries, prefix, kept, self.name)

@@ -24,6 +24,9 @@ class MlflowMetricHistoryDataset(MetricDataset):
         load_args: ``mode``, the form in which to load, instead of that of the save.
         save_args: ``mode``, the form that saved data must have.
         metadata: anything; Kedro ignores it.
+        model: the model that it is about, by its name in the catalog; None for the one
+            that its node depends on.
+        save_to_run: whether a save may change the run of ``run_id``.
 
     Raises:
         DatasetError: an argument or a mode is unknown.
@@ -60,12 +63,13 @@ class MlflowMetricHistoryDataset(MetricDataset):
 
     def save(self, data: Iterable[Any]) -> None:
         """Log the history: one request per thousand points."""
+        self._refuse_other_run()
         with self._active_run(self._metric) as run_id:
             mode, points = _points(data)
             if (wanted := self._save_args.get("mode", mode)) != mode and points:
                 raise TypeError(f"save_args say mode '{wanted}'; found '{mode}'")
             form = None if mode == "list" else mode
-            entries = metrics(self._metric, points)
+            entries = metrics(self._metric, points, self._subject(run_id))
             log(
                 self._client(),
                 run_id,

@@ -19,6 +19,9 @@ class MlflowMetricDataset(MetricDataset):
             step, 0 in a new run, or ``append``, which logs at the step after it.
             ``step`` sets the step, ``timestamp`` the time in milliseconds since 1970.
         metadata: anything; Kedro ignores it.
+        model: the model that it is about, by its name in the catalog; None for the one
+            that its node depends on.
+        save_to_run: whether a save may change the run of ``run_id``.
 
     Raises:
         DatasetError: an argument or the mode is unknown.
@@ -66,6 +69,7 @@ class MlflowMetricDataset(MetricDataset):
 
         If the run may have the metric already, its last step is fetched first.
         """
+        self._refuse_other_run()
         with self._active_run(self._metric) as run_id:
             value = number(data)
             step: int | None = self._save_args.get("step")
@@ -81,7 +85,7 @@ class MlflowMetricDataset(MetricDataset):
                     now = max(now, (last.timestamp or 0) + 1)  # MLflow shows the latest
             timestamp: int = self._save_args.get("timestamp", now)
             point = Point(step, value, timestamp)
-            entries = metrics(self._metric, [point])
+            entries = metrics(self._metric, [point], self._subject(run_id))
             log(self._client(), run_id, self._handle, entries, "", None, self.name)
 
     def _last_point(self, run_id: str) -> Point | None:

@@ -58,8 +58,10 @@ def point(data: Mapping[str, Any], step: int) -> Point:
     return Point(int(data.get("step", step)), value, when)
 
 
-def metrics(key: str, points: Iterable[Point]) -> "list[Metric]":
-    """Return the MLflow metrics of a history.
+def metrics(
+    key: str, points: Iterable[Point], subject: Mapping[str, str]
+) -> "list[Metric]":
+    """Return the MLflow metrics of a history, which are about some model and data.
 
     Points without a time get the current time. If the step does not increase, a point
     gets a millisecond more than the one before: MLflow sorts a history by time and
@@ -83,7 +85,7 @@ def metrics(key: str, points: Iterable[Point]) -> "list[Metric]":
                 f"A step has 64 bits, and a time is milliseconds since 1970; found step "
                 f"{step} and timestamp {when}."
             )
-        result.append(Metric(key, value, when, step))
+        result.append(Metric(key, value, when, step, **subject))
     return result
 
 

@@ -3,16 +3,19 @@
 import re
 import shutil
 import weakref
+from collections.abc import Sequence
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
 from kedro.io import CatalogProtocol, DatasetError
 
-from ...server.http_errors import is_refusal
+from ...config.options import RecordOptions
+from ...server.http_errors import is_hopeless, is_refusal
 from ...terminal.progress import progress
 from ..base import MlflowDataset, replace
 from .flavor import Flavor
 from .local import MlflowModelLocalFileSystemDataset
+from .signature import guessed
 
 if TYPE_CHECKING:
     from mlflow.models.model import ModelInfo
@@ -89,6 +92,9 @@ class MlflowModelTrackingDataset(MlflowDataset):
         self._run_id = run_id
         self.artifact_path = artifact_path
         self.model_info: ModelInfo | None = None  # of the last save
+        self.options: RecordOptions | None = None  # of the run under way
+        self._model_id: str | None = None
+        self._taken: Sequence[Any] = ()
         self.metadata = metadata
 
     def save(self, data: Any) -> None:
@@ -114,17 +120,43 @@ class MlflowModelTrackingDataset(MlflowDataset):
                     raise
                 with self._handle.outbox.assumed_away():
                     self._log(data)
+            finally:
+                self._taken = ()
 
     def _log(self, data: Any) -> None:
         outbox = self._handle.outbox if self._handle else None
         if outbox is None or not outbox.is_away:
-            self.model_info = self._flavor.log(data, self._model, self._save_args)
-            return
-        # Nobody can register a version while the server is away.
-        args = {k: v for k, v in self._save_args.items() if k != _REGISTERED}
-        self.model_info = self._flavor.log(data, self._model, args)
-        if self.model_info and (name := self._save_args.get(_REGISTERED)):
-            outbox.register(self.model_info.run_id, self.model_info.model_id, name)
+            self._write(data, self._save_args)
+        else:  # nobody can register a version while the server is away
+            args = {k: v for k, v in self._save_args.items() if k != _REGISTERED}
+            self._write(data, args)
+            if self.model_info and (name := self._save_args.get(_REGISTERED)):
+                outbox.register(self.model_info.run_id, self.model_info.model_id, name)
+        self._model_id = getattr(self.model_info, "model_id", None)
+        if self._handle and outbox and self._model_id:
+            run_id = self._handle.run.info.run_id
+            outbox.note(run_id, "model", name=self.name, model_id=self._model_id)
+
+    def _write(self, data: Any, args: dict[str, Any]) -> None:
+        """Log the model, with the signature that its training suggests."""
+        guess = self._guess(data)
+        try:
+            self.model_info = self._flavor.log(data, self._model, {**args, **guess})
+        except Exception as error:
+            if not guess or not is_hopeless(error):
+                raise
+            self.model_info = self._flavor.log(data, self._model, args)
+
+    def _guess(self, data: Any) -> dict[str, Any]:
+        is_declared = self._save_args.keys() & {"signature", "input_example"}
+        options, taken = self.options, self._taken
+        if is_declared or options is None or not options.signature:
+            return {}
+        return guessed(self._flavor.module, data, taken, options.input_example)
+
+    def trained_on(self, taken: Sequence[Any]) -> None:
+        """Set what the node that is about to make the model takes, for its signature."""
+        self._taken = taken
 
     def log(self, data: Any) -> Any:
         """Log the model, by ``save_args`` alone; returns MLflow's ModelInfo."""
@@ -163,6 +195,15 @@ class MlflowModelTrackingDataset(MlflowDataset):
             {k: v for k, v in self._save_args.items() if k not in _OF_LOG_MODEL},
         )
         replace(catalog, name, local)
+
+    @property
+    def model_id(self) -> str | None:
+        """The id of the model that was saved or loaded last, in any process of the run."""
+        if self._model_id is None and self._handle:
+            for note in self._handle.outbox.notes("model"):
+                if note["name"] == self.name:
+                    self._model_id = note["model_id"]
+        return self._model_id
 
     @property
     def is_stored(self) -> bool:

@@ -1,0 +1,178 @@
+"""What the store knows of a run, as far as it matters for a comparison or a rerun."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from ..config.loading import mlflow_config
+from ..errors import TrackingError
+from ..outbox.folder import known_id
+from ..run.source import LOCK, PACKAGES, PATCH, git, short_digest
+from ..run.story import LOCK_RUN
+from ..server.connection import Connection
+from ..server.local_store import is_missing, open_local_store
+from .context import load_context
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+
+@dataclass(frozen=True)
+class RecordedInput:
+    """An input of a run.
+
+    Attributes:
+        digest: tells its content from others.
+        uri: where it is; empty if it is no file.
+        made_of: what the digest is made of.
+        version: the version that Kedro has loaded; empty for none.
+    """
+
+    digest: str
+    uri: str
+    made_of: str
+    version: str
+
+
+@dataclass(frozen=True)
+class RecordedRun:
+    """A run as its store knows it.
+
+    Attributes:
+        run_id: its id.
+        name: its name.
+        status: how it ended.
+        experiment_id: its experiment.
+        params: its parameters.
+        metrics: the last value of each metric.
+        tags: its tags.
+        inputs: its datasets, by name.
+        patch: its uncommitted changes; empty if there is no such artifact.
+        lock: name and text of what pins its packages; empty if there is none.
+    """
+
+    run_id: str
+    name: str
+    status: str
+    experiment_id: str
+    params: dict[str, str]
+    metrics: dict[str, float]
+    tags: dict[str, str]
+    inputs: dict[str, RecordedInput]
+    patch: str
+    lock: tuple[str, str]
+
+    @property
+    def commit(self) -> str:
+        return self.tags.get("git.commit", "")
+
+
+@contextmanager
+def connected(project_path: Path, env: str) -> Iterator[Connection]:
+    """Connect to the store of an environment, to read runs.
+
+    Raises:
+        TrackingError: the configuration has an error, there is no store, or the server
+            does not answer.
+    """
+    context = load_context(project_path, env)
+    with Connection(mlflow_config(context).server, context) as connection:
+        if is_missing(connection.uri):
+            raise TrackingError(
+                f"No runs yet: the first one creates {connection.display_uri}."
+            )
+        if connection.artifact_root:
+            open_local_store(connection.uri, connection.artifact_root)
+        with connection.translate_errors():
+            yield connection
+
+
+def recorded_run(
+    connection: Connection, project_path: Path, run_id: str
+) -> RecordedRun:
+    """Fetch a run, with its patch and its lock.
+
+    Raises:
+        TrackingError: the store has no such run.
+    """
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    client, run_id = MlflowClient(connection.uri), known_id(run_id)
+    try:
+        run = client.get_run(run_id)
+    except MlflowException as error:
+        if "API request to" in error.message:
+            raise
+        raise TrackingError(
+            f"{connection.safe_uri} has no run {run_id}. 'kedro mlflow runs --format "
+            "json' lists the ids of the latest ones."
+        ) from None
+    inputs = {}
+    for each in run.inputs.dataset_inputs if run.inputs else ():
+        tags = {tag.key: tag.value for tag in each.tags}
+        inputs[each.dataset.name] = RecordedInput(
+            each.dataset.digest,
+            _uri(each.dataset.source),
+            tags.get("digest", ""),
+            tags.get("kedro.version", ""),
+        )
+    tags = run.data.tags
+    holder = tags.get(LOCK_RUN, run_id)
+    lock = _lock(client, holder) or _committed_lock(project_path, tags)
+    return RecordedRun(
+        run_id,
+        run.info.run_name or run_id,
+        run.info.status,
+        run.info.experiment_id,
+        run.data.params,
+        run.data.metrics,
+        tags,
+        inputs,
+        _text(client, run_id, PATCH),
+        lock,
+    )
+
+
+def lock_digest(run: RecordedRun) -> str:
+    """Return what tells the packages of a run from others; empty if nobody knows."""
+    return short_digest(run.lock[1]) if run.lock[1] else ""
+
+
+def _uri(source: str) -> str:
+    import json
+
+    with suppress(ValueError, AttributeError):
+        found = json.loads(source)
+        return str(found.get("uri") or found.get("url") or "")
+    return ""
+
+
+def _lock(client: "MlflowClient", run_id: str) -> tuple[str, str] | None:
+    for name in (LOCK, PACKAGES):
+        if text := _text(client, run_id, f"source/{name}"):
+            return name, text
+    return None
+
+
+def _committed_lock(project_path: Path, tags: dict[str, str]) -> tuple[str, str]:
+    """Return the lock of a run's commit, which is no artifact then."""
+    commit = tags.get("git.commit", "")
+    for path in (f"./{LOCK}", LOCK):
+        if commit and (text := git(project_path, "show", f"{commit}:{path}")):
+            return LOCK, text
+    return "", ""
+
+
+def _text(client: "MlflowClient", run_id: str, path: str) -> str:
+    from mlflow.exceptions import MlflowException
+
+    with TemporaryDirectory() as folder, suppress(MlflowException, OSError):
+        names = [each.path for each in client.list_artifacts(run_id, "source")]
+        if path in names:
+            file = Path(client.download_artifacts(run_id, path, folder))
+            return file.read_bytes().decode("utf-8", "surrogateescape")
+    return ""

@@ -1,0 +1,164 @@
+"""A run can be compared with another, and run again."""
+
+import json
+import subprocess
+from typing import Any
+
+import pytest
+from click import ClickException
+from kedro.framework.startup import bootstrap_project
+from tracking.commands.check import check
+from tracking.commands.diff import diff
+from tracking.commands.rerun import plan
+
+from tests.tracking.conftest import Project, kedro, kedro_here, run_kedro
+
+REGISTRY = """
+
+from kedro.pipeline import Pipeline, node
+
+FACTOR = 1.0
+
+def total(text, factor):
+    return FACTOR * factor * len(text)
+
+def register_pipelines():
+    return {"__default__": Pipeline([
+        node(total, ["text", "params:factor"], "total", name="total"),
+    ])}
+"""
+CATALOG = {
+    "text": {"type": "text.TextDataset", "filepath": "data/text.txt"},
+    "total": {"type": "tracked.tracking.MlflowMetricDataset"},
+}
+
+
+def git(project: Project, *words: str) -> str:
+    identity = ("-c", "user.name=t", "-c", "user.email=t@example.com")
+    return subprocess.run(
+        ["git", *identity, *words],
+        cwd=project.path,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+
+
+@pytest.fixture
+def recorded(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A repository whose data git ignores, with a run."""
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "200")
+    project.write("src/tracked/pipeline_registry.py", REGISTRY)
+    project.write("conf/base/catalog.yml", CATALOG)
+    project.write("conf/base/parameters.yml", {"factor": 1})
+    project.write("data/text.txt", "abc")
+    git(project, "init", "-q")
+    git(project, "add", "--all")
+    git(project, "commit", "-qm", "first")
+    assert "data/text.txt" not in git(project, "ls-files")
+    bootstrap_project(project.path)
+    return project
+
+
+def run(project: Project, *words: str) -> str:
+    done = run_kedro(project.path, "run", *words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return str(project.runs()[-1].info.run_id)
+
+
+def rerun(project: Project, run_id: str, *words: str) -> tuple[int, Any]:
+    done = kedro(project.path, "rerun", run_id, "--format", "json", *words)
+    assert done.stdout, done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+def test_dirty_run_with_runtime_parameters_is_run_again_as_it_was(
+    recorded: Project,
+) -> None:
+    registry = recorded.path / "src/tracked/pipeline_registry.py"
+    registry.write_text(REGISTRY.replace("FACTOR = 1.0", "FACTOR = 2.0"))
+    first = run(recorded, "--params", "factor=5")
+    registry.write_text(REGISTRY.replace("FACTOR = 1.0", "FACTOR = 7.0"))
+    before = git(recorded, "status", "--porcelain")
+
+    code, said = rerun(recorded, first)
+
+    assert (code, said["obstacles"], said["differences"]) == (0, [], [])
+    _, again = recorded.runs()
+    assert again.data.metrics == {"total": 30.0}
+    assert again.data.tags["kedro.rerun_of"] == first
+    assert again.data.params == {"factor": "5"}
+    rows = {(row["kind"], row["name"]): row for row in said["rows"]}
+    assert rows["input", "text"]["equal"]
+    assert rows["source", "patch"]["equal"]
+    assert rows["source", "commit"]["equal"]
+    assert git(recorded, "status", "--porcelain") == before
+    assert len(git(recorded, "worktree", "list").splitlines()) == 1
+
+    # The data change: that is said before, and again when the runs are compared.
+    recorded.write("data/text.txt", "abcdef")
+    dry = kedro_here(recorded, "rerun", first, "--dry-run")
+    assert dry.returncode == 0, dry.stderr
+    assert "Not as it was: the input 'text' has changed: data/text.txt." in dry.stdout
+    assert len(recorded.runs()) == 2
+    code, said = rerun(recorded, first)
+    assert code == 1
+    assert not said["reproduced"]
+    rows = {(row["kind"], row["name"]): row for row in said["rows"]}
+    assert (rows["metric", "total"]["one"], rows["metric", "total"]["other"]) == (
+        "30",
+        "60",
+    )
+    assert not rows["input", "text"]["equal"]
+
+    third = recorded.runs()[-1].info.run_id
+    done = kedro_here(recorded, "diff", first, third)
+    assert done.returncode == 0, done.stderr
+    assert "total" in done.stdout
+    assert "1 param" in done.stdout
+
+
+def test_failed_run_fails_again_with_its_own_code(recorded: Project) -> None:
+    done = run_kedro(recorded.path, "run", "--params", "factor=oops")
+    assert done.returncode == 1
+    (failed,) = recorded.runs()
+    code, said = rerun(recorded, failed.info.run_id)
+    assert code == 1
+    rows = {(row["kind"], row["name"]): row for row in said["rows"]}
+    assert (rows["source", "status"]["one"], rows["source", "status"]["other"]) == (
+        "FAILED",
+        "FAILED",
+    )
+
+
+OBSTACLES = [
+    ({"git.commit": "0" * 40}, "does not have its commit 000000000000"),
+    ({"git.dirty": "true"}, "there is no patch"),
+    ({"kedro_command": "kedro run --params db.password=***"}, "is hidden"),
+    ({"kedro_command": ""}, "not started by 'kedro run'"),
+    ({"git.commit": ""}, "no commit"),
+]
+
+
+def test_what_cannot_be_had_again_is_an_obstacle(recorded: Project) -> None:
+    commit = git(recorded, "rev-parse", "HEAD").strip()
+    known = {"kedro_command": "kedro run", "git.commit": commit, "git.dirty": "false"}
+    for tags, obstacle in OBSTACLES:
+        found = recorded.client.create_run("0", tags={**known, **tags})
+        planned = plan(recorded.path, "local", found.info.run_id)
+        assert len(planned.obstacles) == 1
+        assert obstacle in planned.obstacles[0]
+    with pytest.raises(ClickException, match=f"has no run {'0' * 32}"):
+        diff(recorded.path, "local", "0" * 32, "1" * 32)
+
+
+def test_check_names_what_a_rerun_would_be_without(recorded: Project) -> None:
+    assert check(recorded.path, "local").missing == ()
+    (recorded.path / "new.py").write_text("")
+    (recorded.path / "README.md").write_text("changed")
+    recorded.mlflow_yml("tracking: {record: {patch: false, lock: false}}")
+    untracked, changes, packages = check(recorded.path, "local").missing
+    assert "new.py" in untracked
+    assert "record.patch is false" in changes
+    assert "record.lock is false" in packages
