@@ -35,12 +35,7 @@ def test_run_has_parameters_metrics_picture_and_model(ran: Path) -> None:
     assert set(first.data.metrics) == scores
     assert first.data.metrics["accuracy"] > 0.9
     artifacts = {a.path for a in client.list_artifacts(first.info.run_id)}
-    assert artifacts == {
-        "confusion_matrix.png",
-        "console.log",
-        "pipeline.svg",
-        "source",
-    }
+    assert artifacts == {"confusion_matrix.png", "console.log", "pipeline.svg"}
     (given,) = first.inputs.dataset_inputs
     assert given.dataset.name == "penguins"
     models = client.search_logged_models([first.info.experiment_id])
@@ -60,7 +55,9 @@ def test_second_run_has_what_the_tutorial_adds_and_changes(ran: Path) -> None:
     assert set(second.data.metrics) - set(first.data.metrics) == {"mean_accuracy"}
     client = mlflow.MlflowClient(f"sqlite:///{ran.as_posix()}/mlruns/mlflow.db")
     artifacts = {a.path for a in client.list_artifacts(second.info.run_id)}
-    assert artifacts >= {"confusion_matrix.png", "fold_scores.csv", "console.log"}
+    assert artifacts >= {"confusion_matrix.png", "fold_scores.csv", "source"}
+    patch = client.download_artifacts(second.info.run_id, "source/changes.patch")
+    assert "+folds: 5" in Path(patch).read_text("utf-8")
 
 
 def test_project_passes_its_own_tests(ran: Path) -> None:

@@ -105,7 +105,7 @@ class Workflow:
             capture_output=True,
             text=True,
             check=False,
-            timeout=150,
+            timeout=600,
         )
         if code is not None:
             output = (done.stdout + done.stderr)[-6000:]

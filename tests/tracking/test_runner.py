@@ -189,7 +189,7 @@ def test_ctrl_c_kills_the_run(project: Project) -> None:
     process = subprocess.Popen(
         command, cwd=project.path, env=env, start_new_session=True
     )
-    wait_until((project.path / "waiting").exists, 60)
+    wait_until((project.path / "waiting").exists)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-    assert process.wait(60) != 0
+    assert process.wait(120) != 0
     assert project.only_run().info.status == "KILLED"

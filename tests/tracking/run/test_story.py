@@ -287,8 +287,8 @@ def test_digest_changes_with_the_data(tables: Project, data: str) -> None:
 def test_unknown_psutil_key_is_named(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tracked.tracking.run import system_metrics
-
+    bootstrap_project(project.path)
+    system_metrics = importlib.import_module("tracked.tracking.run.system_metrics")
     project.write("data/table.csv", "x,y\n1,2\n")
     project.mlflow_yml("tracking: {record: {system_metrics: true}}")
     monkeypatch.setattr(system_metrics, "find_spec", lambda _: None)

@@ -303,10 +303,10 @@ def test_killed_task_is_noticed_and_its_retry_counts_once(
     project.write("src/tracked/pipeline_registry.py", REGISTRY)
     words = [Path(sys.executable).with_name("kedro"), "run"]
     process = subprocess.Popen(words, cwd=project.path)
-    wait_until((project.path / "begun").exists, 60)
+    wait_until((project.path / "begun").exists)
     switch.is_away = True
     (project.path / "away").touch()
-    wait_until((project.path / "logged").exists, 60)
+    wait_until((project.path / "logged").exists)
     process.kill()
     process.wait(30)
     switch.is_away = False

@@ -395,9 +395,10 @@ def check(
 def diff(
     metadata: ProjectMetadata, env: str | None, one: str, other: str, style: str
 ) -> None:
-    """Compare two runs, by their ids: metrics, inputs, parameters and source.
+    """Compare two runs, by their ids.
 
-    With --format json, an object with a row for each thing that one of them has.
+    What differs in metrics, inputs, parameters and source is shown side by side. With
+    --format json, an object with a row for each thing that one of them has.
     """
     from .diff import diff as compare
     from .tables import print_difference
@@ -427,10 +428,10 @@ def rerun(
     dry_run: bool,
     style: str,
 ) -> None:
-    """Run a recorded run again: its commit, its patch, its packages, its command.
+    """Run a recorded run again, and compare the two.
 
-    The code is checked out beside the project, which stays as it is. The new run has the
-    tag kedro.rerun_of, and is compared with the old one.
+    Commit, patch, packages and command are those of the run. The code is checked out
+    beside the project, which stays as it is. The new run has the tag kedro.rerun_of.
 
     The exit code is that of 'kedro run', or 1 when metrics or inputs differ, or when the
     run cannot be run again. With --format json, an object.
