@@ -17,7 +17,9 @@ from tests.conftest import TEMPLATE, Render
 QUESTIONS = {
     name: question
     for name, question in yaml.safe_load((TEMPLATE / "copier.yml").read_text()).items()
-    if not name.startswith("_") and question.get("when") is not False
+    if not name.startswith("_")
+    and question.get("when") is not False
+    and question.get("ask") is not False
 }
 
 

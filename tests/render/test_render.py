@@ -130,7 +130,8 @@ def test_environment_gets_its_address(render: Render) -> None:
 
 def test_without_the_sample_nothing_of_it_is_there(render: Render) -> None:
     project = render(sample_pipeline=False)
-    assert not [p for p in project.rglob("*") if "penguins" in p.name]
+    names = [path.name for path in project.rglob("*")]
+    assert not [n for n in names if "penguins" in n or "inference" in n]
     assert "scikit-learn" not in (project / "pyproject.toml").read_text()
 
 

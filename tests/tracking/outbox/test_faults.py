@@ -89,7 +89,7 @@ def test_server_has_everything_once_whatever_it_answered(
 
         opening = local_id()
         about = About(opening, "run", name, "local", proxy.uri, this_host(), 0)
-        with opened_outbox(outboxes, about, delivery) as outbox:
+        with opened_outbox(outboxes, about, delivery, float("inf")) as outbox:
             if is_local:
                 tags = {"kedro.opening": opening}
                 run = outbox.create_local_run(None, tags, "run", 1, opening)

@@ -111,6 +111,9 @@ def register_pipelines() -> dict[str, Pipeline]:
     lists = Pipeline([node(double, "numbers", "doubles", name="double")])
     fitted = Pipeline([node(predicted, ["rows", "line"], "scores", name="predicted")])
     small = Pipeline([node(values, ["rows", "words"], "scores", name="values")])
+    lacking = Pipeline(
+        [node(values, ["rows", "params:absent"], "scores", name="values")]
+    )
     reads_memory = Pipeline([node(fit, "rows", "memory", name="fit_again")])
     uses = {**SCORE, "lines": "memory"}
     memory = Pipeline([*INFERENCE.nodes[:2], node(score, uses, "scores", name="score")])
@@ -119,6 +122,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         "train": TRAIN,
         "scoring": packed(INFERENCE),
         "failing": packed(failing),
+        "lacking": packed(lacking),
         "fitted": packed(fitted),
         "small": Pipeline([node(words, "rows", "words", name="words")]) + packed(small),
         "lists": packed(lists, input="numbers"),

@@ -213,6 +213,7 @@ def test_pipeline_that_cannot_be_served_is_a_sentence_at_once(
 @pytest.mark.parametrize(
     ("pipeline", "sentence"),
     [
+        ("lacking", "needs a default for 'params:absent'"),
         ("memory", "needs 'memory', which is in no file, but a MemoryDataset"),
         ("nowhere", "flavor: scored.tracking.serving; found a MemoryDataset"),
         ("flavour", "flavor: scored.tracking.serving; found a Mlflow"),

@@ -143,7 +143,7 @@ def _obstacles(project_path: Path, run: RecordedRun, command: str) -> Iterator[s
     if not run.commit:
         yield "it has no commit: its project was in no git repository"
         return
-    if git(project_path, "cat-file", "-e", f"{run.commit}^{{commit}}") is None:
+    if git(project_path, "cat-file", "-e", run.commit + "^{commit}") is None:
         yield (
             f"the repository does not have its commit {run.commit[:12]}; "
             "'git fetch' may bring it"

@@ -264,7 +264,9 @@ class RecordOptions(_Section):
     """Whether the log of the run is an artifact, also if the run fails. Secrets in it are
     hidden."""
 
-    max_bytes: int = Field(default=1_000_000, ge=1000, le=100_000_000)
+    max_bytes: int = Field(
+        default=1_000_000, ge=1000, le=100_000_000, examples=[100_000]
+    )
     """The most bytes of a patch, which is left out beyond it, and of a log, whose end is
     kept."""
 

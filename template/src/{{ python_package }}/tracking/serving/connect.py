@@ -42,6 +42,12 @@ def refuse_unservable(pipeline: Pipeline, catalog: "CatalogProtocol[Any, Any]") 
                     f"package. Move it, or add its path to code_paths in the save_args of "
                     f"'{name}'."
                 )
+        for parameter in set(packing.inputs[1:]) - set(packing.artifacts):
+            if parameter not in catalog:
+                raise TrackingError(
+                    f"{title}: the model needs a default for '{parameter}'. Add it to the "
+                    "parameters in conf/base."
+                )
         for needed in packing.artifacts:
             if not is_stored(found := _dataset(catalog, needed)):
                 raise TrackingError(

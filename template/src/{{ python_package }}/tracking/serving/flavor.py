@@ -10,7 +10,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from .artifacts import OF_UV, pack
 from .model import WRITTEN, _load_pyfunc, code_version, home, names
 from .node import Example, path_of
 
@@ -34,6 +33,8 @@ def save_model(
         args: arguments for ``mlflow.pyfunc.save_model``.
     """
     from mlflow import pyfunc
+
+    from .artifacts import OF_UV  # not where it is served, which needs no catalog
 
     args.pop(_VALIDATE, None)
     with _packed(model, datasets or {}, args) as packed:
@@ -84,6 +85,8 @@ def _packed(
     model: Example, datasets: Mapping[str, Any], args: dict[str, Any]
 ) -> Iterator[dict[str, Any]]:
     """Yield arguments for ``mlflow.pyfunc``; the files that they name exist until then."""
+    from .artifacts import pack
+
     with TemporaryDirectory(prefix="kedro-mlflow-") as temporary:
         folder = Path(temporary, _FOLDER)
         artifacts = {

@@ -79,7 +79,9 @@ class PipelineModel:
         Raises:
             TrackingError: a node failed; the message names it, and shows no data.
         """
-        for step, given, rest in self._steps(as_form(self.form, data), params):
+        formed = as_form(self.form, data)
+        steps = self._steps(formed, params, is_callers=formed is data)
+        for step, given, rest in steps:
             try:
                 rest.update(step.run(given))
             except Exception as error:
@@ -89,20 +91,21 @@ class PipelineModel:
 
     def run(self, data: Any) -> Any:
         """Answer with the default parameters; a failing node's own exception is raised."""
-        for step, given, rest in self._steps(data, None):
+        for step, given, rest in self._steps(data, None, is_callers=True):
             rest.update(step.run(given))
         return rest[self.output]
 
-    def _steps(self, data: Any, params: dict[str, Any] | None) -> Any:
+    def _steps(self, data: Any, params: dict[str, Any] | None, is_callers: bool) -> Any:
         """Yield each node, its inputs, and where its outputs go.
 
-        As in Kedro, a node cannot change what another one gets.
+        As in Kedro, a node cannot change what another one or the caller has.
         """
         defaults = {**self.params, **(params or {})}
         values = {f"params:{name}": value for name, value in defaults.items()}
         values = {**self.artifacts, **values, self.input: data}
         left = Counter(name for step in self.steps for name in set(names(step.inputs)))
-        left.update(values.keys() - self.artifacts.keys())  # the caller keeps its own
+        left.update(values.keys() - self.artifacts.keys() - {self.input})
+        left[self.input] += is_callers
         for step in self.steps:
             wanted = set(names(step.inputs))
             left.subtract(wanted)
