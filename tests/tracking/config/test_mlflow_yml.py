@@ -206,7 +206,12 @@ def test_parameters_that_nodes_do_not_use_stay_out(project: Project) -> None:
 @pytest.mark.parametrize(
     ("options", "value", "logged"),
     [
-        ("{}", {"x": {"y": 1}}, {"a": "{'x': {'y': 1}}"}),
+        ("{}", {"x": {"y": 1}}, {"a.x.y": "1"}),
+        (
+            "{dict_params: {flatten: false}}",
+            {"x": {"y": 1}},
+            {"a": "{'x': {'y': 1}}"},
+        ),
         (
             "{dict_params: {flatten: true}}",
             {"x": {"y": 1}, "none": {}, "list": [1]},
