@@ -36,8 +36,13 @@ def main() -> None:
     with TemporaryDirectory() as scratch:
         folder = Path(scratch)
         server = MlflowServer(folder)
-        with console.status("Installing three environments"):
-            contestants = [build(name, folder) for name in NAMES]
+        names = [name for name in NAMES if name != RIVAL or not options.quick]
+        with console.status("Installing an environment for each"):
+            contestants = [build(name, folder) for name in names]
+        if options.quick:
+            console.print(_rich(pd.DataFrame(_runs(contestants, server.uri, options))))
+            server.close()
+            return
         commands = pd.DataFrame(_commands(contestants, folder, options.repeat))
         runs = pd.DataFrame(_runs(contestants, server.uri, options))
         server.close()
@@ -65,6 +70,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--params", type=int, default=20, help="for each node")
     parser.add_argument("--latency", type=int, nargs="+", default=[0, 30, 150])
     parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="without kedro-mlflow and the commands; print, and write nothing",
+    )
     return parser.parse_args()
 
 
@@ -123,7 +133,7 @@ def _runs(
 
             run = partial(_run, seen=seen, requests=requests)
             seconds = _in_turn(contestants, run, options.repeat)
-        for name in NAMES:
+        for name in seconds:
             yield {
                 "store": "local" if latency is None else f"server, {latency} ms away",
                 "nodes": nodes,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 _logger = logging.getLogger(__name__)
-_UPLOADS = 4  # at once
+_UPLOADS = 8  # at once; urllib3 keeps ten connections to a server
 BATCH = ("metric", "param", "tag")
 """Kinds of records that share a request."""
 

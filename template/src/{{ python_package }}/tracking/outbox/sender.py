@@ -11,7 +11,7 @@ from .journal import Record, ends
 from .lane import Lane, sent
 
 _RECORDS = 1000  # MLflow's limit for a request
-_FILES = 16  # of which some are uploaded at once
+_FILES = 32  # of which some are uploaded at once
 _LANES = ("records", "files")
 _AWAY = "away"
 
