@@ -1,0 +1,53 @@
+"""Run a run again: ``rerun``."""
+
+import click
+from kedro.framework.startup import ProjectMetadata
+
+from .options import env_option, environment, format_option, logs_on_stderr, print_json
+
+
+@click.command()
+@env_option
+@click.argument("run_id", metavar="RUN_ID")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Only say what would run, and what is not as it was.",
+)
+@format_option
+@click.pass_obj
+def rerun(
+    metadata: ProjectMetadata,
+    env: str | None,
+    run_id: str,
+    dry_run: bool,
+    style: str,
+) -> None:
+    """Run a recorded run again, and compare the two.
+
+    Commit, patch, packages and command are those of the run. The code is checked out
+    beside the project, which stays as it is. The new run has the tag kedro.rerun_of.
+
+    The exit code is that of 'kedro run', or 1 when metrics or inputs differ, or when the
+    run cannot be run again. With --format json, an object.
+    """
+    from ..rerun import plan
+    from ..rerun import rerun as run_again
+    from ..tables import print_difference, print_plan
+
+    project, env = metadata.project_path, environment(env)
+    with logs_on_stderr():
+        planned = plan(project, env, run_id)
+    if style == "table":
+        print_plan(planned)
+    if planned.obstacles or dry_run:
+        if style == "json":
+            print_json(planned.as_dict(), metadata)
+        raise SystemExit(1 if planned.obstacles else 0)
+    with logs_on_stderr():
+        code, found = run_again(project, env, planned)
+    if style == "json":
+        print_json({**planned.as_dict(), **found.as_dict()}, metadata)
+    else:
+        print_difference(found)
+    raise SystemExit(code or (0 if found.is_reproduced else 1))

@@ -1,0 +1,178 @@
+"""Look at runs, and send what waits: ``runs``, ``diff``, ``ui``, ``sync``."""
+
+from pathlib import Path
+
+import click
+from kedro.framework.startup import ProjectMetadata
+
+from .options import env_option, environment, format_option, logs_on_stderr, print_json
+
+
+@click.command()
+@env_option
+@click.option(
+    "--metric",
+    "metrics",
+    metavar="NAME",
+    multiple=True,
+    help="A metric to show; may be repeated. Default: those that most runs have, as "
+    "many as fit.",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 1000),
+    metavar="NUMBER",
+    default=10,
+    show_default=True,
+    help="How many runs to show.",
+)
+@format_option
+@click.pass_obj
+def runs(
+    metadata: ProjectMetadata,
+    env: str | None,
+    metrics: tuple[str, ...],
+    limit: int,
+    style: str,
+) -> None:
+    """Show the latest runs of the project's experiment, newest first.
+
+    With --format json, a list with an object for each run: its ids, times and metrics,
+    its store and its page.
+    """
+    from ..runs import latest_runs
+    from ..tables import print_runs
+
+    with logs_on_stderr():
+        latest = latest_runs(metadata.project_path, environment(env), limit)
+    if style == "json":
+        if latest.message:
+            click.echo(latest.message, err=True)
+        print_json(latest.as_dicts(latest.metrics(metrics)), metadata)
+    else:
+        print_runs(latest, metrics, metadata.project_path)
+
+
+@click.command()
+@env_option
+@click.argument("one", metavar="RUN")
+@click.argument("other", metavar="RUN")
+@format_option
+@click.pass_obj
+def diff(
+    metadata: ProjectMetadata, env: str | None, one: str, other: str, style: str
+) -> None:
+    """Compare two runs, by their ids.
+
+    What differs in metrics, inputs, parameters and source is shown side by side. With
+    --format json, an object with a row for each thing that one of them has.
+    """
+    from ..diff import diff as compare
+    from ..tables import print_difference
+
+    with logs_on_stderr():
+        found = compare(metadata.project_path, environment(env), one, other)
+    if style == "json":
+        print_json(found.as_dict(), metadata)
+    else:
+        print_difference(found)
+
+
+@click.command()
+@env_option
+@click.option(
+    "--host",
+    metavar="NAME",
+    help="Host to listen on. Default: ui.host of mlflow.yml, or else localhost.",
+)
+@click.option(
+    "--port",
+    type=int,
+    metavar="NUMBER",
+    help="Port to listen on. Default: ui.port of mlflow.yml, or else the first free one "
+    "from 5000.",
+)
+@click.option(
+    "--offline",
+    is_flag=True,
+    help="Show a copy of the runs that the server does not have yet.",
+)
+@click.pass_obj
+def ui(
+    metadata: ProjectMetadata,
+    env: str | None,
+    host: str | None,
+    port: int | None,
+    offline: bool,
+) -> None:
+    """Open MLflow's pages on the runs of an environment.
+
+    A store without a server gets one on this machine until Ctrl-C; the pages of an MLflow
+    server open in the browser.
+    """
+    from ...config.loading import mlflow_config
+    from ...server.connection import Connection
+    from ...server.workspace import home
+    from ..context import load_context
+    from ..offline import has_offline_runs, offline_copy
+    from ..ui import refuse_dead_server, serve
+
+    context = load_context(metadata.project_path, environment(env))
+    config = mlflow_config(context)
+    if offline:
+        with offline_copy(context) as connection:
+            host = host or config.ui.host or "localhost"
+            raise SystemExit(serve(connection, host, port or config.ui.port))
+    with Connection(config.server, context) as connection:
+        if connection.uri.startswith(("http:", "https:")):
+            refuse_dead_server(connection, shows_more=has_offline_runs(context))
+            click.echo(
+                f"The runs are at {home(connection.safe_uri, connection.workspace)}"
+            )
+            raise SystemExit(click.launch(home(connection.uri, connection.workspace)))
+        host = host or config.ui.host or "localhost"
+        raise SystemExit(serve(connection, host, port or config.ui.port))
+
+
+@click.command()
+@click.argument(
+    "folder",
+    required=False,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+)
+@click.option("--dry-run", is_flag=True, help="Only say what waits.")
+@click.option(
+    "--any-host",
+    is_flag=True,
+    help="Take what runs of other machines have left, too. Only for machines that are "
+    "gone: a run that goes on there would be marked as killed.",
+)
+@format_option
+@click.pass_obj
+def sync(
+    metadata: ProjectMetadata,
+    folder: Path | None,
+    dry_run: bool,
+    any_host: bool,
+    style: str,
+) -> None:
+    """Send to their servers what runs have left on this machine.
+
+    That is what a run logged while its server was away, and what a run had not sent when
+    it was killed; such a run becomes KILLED. FOLDER holds outboxes of another place, such
+    as a copy from a cluster; by default they are in mlruns/outbox of the project.
+
+    The exit code is 1 when something waits still. With --format json, a list with an
+    object for each run.
+    """
+    from ..sync import sync as sync_outboxes
+    from ..tables import print_synced, sending
+
+    with logs_on_stderr(), sending() as on_progress:
+        arguments = (metadata.project_path, folder, dry_run, any_host, on_progress)
+        synced = list(sync_outboxes(*arguments))
+    if style == "json":
+        print_json([each.as_dict() for each in synced], metadata)
+    else:
+        print_synced(synced, metadata.project_path)
+    raise SystemExit(1 if any(each.state == "waits" for each in synced) else 0)
