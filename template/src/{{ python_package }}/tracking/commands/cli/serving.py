@@ -73,7 +73,10 @@ def predict(
 def package(
     metadata: ProjectMetadata, run: str, env: str | None, pipeline: str
 ) -> None:
-    """Log the model of a pipeline to a RUN that has ended, from the run's artifacts."""
+    """Log the model of a pipeline to a run that has ended.
+
+    It is made of the artifacts of RUN.
+    """
     from ..serving import package
 
     with logs_on_stderr():
