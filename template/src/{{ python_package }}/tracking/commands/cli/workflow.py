@@ -32,9 +32,10 @@ def start(
     node_names: list[str],
     params: dict[str, Any],
 ) -> None:
-    """Create the run of a workflow, whose tasks find it by tracking.run.key.
+    """Create the run of a workflow, and print its id.
 
-    If the run with the key is there already, it stays as it is. Prints the run's id.
+    Its tasks find it by tracking.run.key. If the run with the key is there already, it
+    stays as it is.
     """
     from ..workflow import start as start_workflow
 
@@ -52,7 +53,7 @@ def start(
 def finish(
     metadata: ProjectMetadata, env: str | None, pipelines: str, node_names: list[str]
 ) -> None:
-    """End the run of a workflow, with the status that its tasks have reported.
+    """End the run of a workflow, with the status that its tasks report.
 
     FINISHED if every node, of those named, has reported success. Otherwise FAILED, with
     the names of the other nodes and the exit code 1.
