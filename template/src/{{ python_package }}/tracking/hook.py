@@ -56,7 +56,7 @@ class MlflowHook:
         catalog: "CatalogProtocol",
     ) -> None:
         from .config.loading import mlflow_config
-        from .datasets import bind, untrack, validated
+        from .datasets import bind, untrack
         from .datasets.catalog_context import context_of
         from .run.handle import attach_workers
         from .run.untracked import UntrackedRun, disabled_by, server_to_read
@@ -68,27 +68,16 @@ class MlflowHook:
             untrack(pipeline, catalog, lambda: server_to_read(context))
             open_run(UntrackedRun(reason), catalog)
             return
-        from .datasets.inputs import external_inputs
-        from .datasets.lineage import Lineage
+        from .datasets.story import story
         from .run.lifecycle import TrackedRun
         from .run.parameters import pipeline_params
-        from .run.source import git_source
-        from .run.story import Story
         from .serving.connect import connect, refuse_unservable
 
         refuse_unservable(pipeline, catalog)
         params = pipeline_params(pipeline, catalog, options.params)
-        source, root = git_source(context.project_path), context.project_path
-        lineage = Lineage(pipeline, catalog)
-        inputs = external_inputs(
-            pipeline, catalog, lineage, options.record, source, root
-        )
-        lineage.relate(inputs, options.record)
-        checked = validated(pipeline, catalog)
-        story = Story(
-            options.record, run_params, pipeline, inputs, checked, source, root
-        )
-        run = TrackedRun(context, run_params, params, story)
+        root = context.project_path
+        told = story(pipeline, catalog, options.record, run_params, root)
+        run = TrackedRun(context, run_params, params, told)
         open_run(run, catalog)
         bind(pipeline, catalog, run.handle)
         connect(pipeline, catalog, run.handle.is_new)

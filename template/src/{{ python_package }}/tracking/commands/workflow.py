@@ -12,6 +12,7 @@ from kedro.framework.project import pipelines as registered
 from kedro.pipeline import Pipeline
 
 from ..config.loading import mlflow_config
+from ..datasets.story import story
 from ..errors import TrackingError, did_you_mean
 from ..outbox.delivery import Delivery
 from ..outbox.folder import OUTBOXES
@@ -20,8 +21,6 @@ from ..outbox.waiting import not_logged
 from ..run.left import tasks_sent
 from ..run.opening import create_run, find_experiment, new_run, refuse_changes
 from ..run.parameters import Params, pipeline_params
-from ..run.source import git_source
-from ..run.story import Story
 from ..run.task import find_by_key, known_run, reports, run_key
 from ..run.untracked import disabled_by
 from ..server.connection import Connection
@@ -84,17 +83,9 @@ def start(
     with _connected(context) as connection:
         run = find_by_key(key, connection, context)
         if run is None:
-            source = git_source(project_path)
-            story = Story(
-                options.record,
-                run_params,
-                pipeline,
-                inputs={},
-                validated=frozenset(),
-                source=source,
-                project_path=project_path,
-            )
-            named = (values, story, connection.safe_uri)
+            catalog, record = context.catalog, options.record
+            told = story(pipeline, catalog, record, run_params, project_path)
+            named = (values, told, connection.safe_uri)
             new = new_run(context, run_params, *named, key=key)
             created = create_run(new, connection, context)
             run = known_run(key, connection, context)

@@ -45,21 +45,6 @@ def bind(
         dataset.bind(name, handle)
 
 
-def validated(
-    pipeline: Pipeline, catalog: "CatalogProtocol[Any, Any]"
-) -> frozenset[str]:
-    """Return the datasets whose validator stops the run if it fails.
-
-    Kedro has validators since 1.6. One that only warns does so in the log.
-    """
-    specs: Mapping[str, Any] = getattr(catalog, "validator_specs", {})
-    return frozenset(
-        name
-        for name, spec in specs.items()
-        if name in pipeline.datasets() and spec.enabled and spec.severity == "error"
-    )
-
-
 def trained_on(
     node: "Node", catalog: "CatalogProtocol[Any, Any]", inputs: Mapping[str, Any]
 ) -> None:
