@@ -182,6 +182,9 @@ def package(project: Path, env: str, run_id: str, pipeline: str) -> list[str]:
             f"{did_you_mean(pipeline, known)}; there are: {', '.join(known) or 'none'}."
         )
     with _connected(context):
+        from mlflow import MlflowClient
+
+        MlflowClient().get_run(run_id)  # or else an error that names it
         return [_logged(context.catalog, *each, run_id) for each in nodes]
 
 
@@ -196,7 +199,13 @@ def _logged(
                 f"{type(dataset).__name__}. Wrap it in MlflowArtifactDataset."
             )
         dataset.run_id = run_id
-    model = packing(*(catalog.load(name) for name in node.inputs))
+    try:
+        model = packing(*(catalog.load(name) for name in node.inputs))
+    except DatasetError as error:
+        raise TrackingError(
+            f"The run {run_id} does not have what the model needs. Give a run that has "
+            f"trained it. {error}"
+        ) from None
     target = inner_dataset(catalog.get(node.outputs[0]))
     target.add_save_args(datasets=datasets, run_id=run_id)
     return str(target.log(model).model_uri)

@@ -1,5 +1,6 @@
 """Start and finish the run of a workflow, for ``kedro mlflow start`` and ``finish``."""
 
+import json
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
+_DEFAULT = "__default__"
+_WORKFLOW = "kedro.workflow"  # tag with the pipelines and nodes, for finish
 _DISABLED = "No MLflow run: turned off by %s"
 _logger = logging.getLogger(__name__)
 _PROBLEMS = {
@@ -87,6 +90,7 @@ def start(
             told = story(pipeline, catalog, record, run_params, project_path)
             named = (values, told, connection.safe_uri)
             new = new_run(context, run_params, *named, key=key)
+            new.tags[_WORKFLOW] = json.dumps([names, nodes])
             created = create_run(new, connection, context)
             run = known_run(key, connection, context)
             if run.info.run_id != created.info.run_id:  # of a start at the same moment
@@ -106,7 +110,7 @@ def finish(
     Args:
         project_path: the project's root.
         env: the environment.
-        names: the pipelines of the workflow.
+        names: the pipelines of the workflow; none for those that it was started with.
         nodes: those nodes of them that it runs; none for all.
 
     Raises:
@@ -114,11 +118,14 @@ def finish(
     """
     context = load_context(project_path, env)
     options = mlflow_config(context).tracking
-    if reason := disabled_by(options, {"pipeline_names": names}):
+    if reason := disabled_by(options, {"pipeline_names": names or [_DEFAULT]}):
         return Outcome(True, _DISABLED % reason)
-    key, pipeline = _key(context), _pipeline(names, nodes)
+    key = _key(context)
     with _connected(context) as connection:
         run = known_run(key, connection, context)
+        if not (names or nodes):
+            names, nodes = json.loads(run.data.tags.get(_WORKFLOW, "[[], []]"))
+        pipeline = _pipeline(names or [_DEFAULT], nodes)
         tasks_sent(connection, context, key)
         client, run_id = _client(connection), run.info.run_id
         reported = reports(client.get_run(run_id).data.tags)

@@ -79,9 +79,9 @@ def belongs_to(left: Left, connection: Connection, context: KedroContext) -> boo
     """Whether an outbox can go to the server of a context's environment.
 
     A run that no server knows yet goes to the server that ``mlflow.yml`` names now: its
-    address may have been a mistake.
+    address may have been a mistake. The run of a task is known to its own server.
     """
-    is_unknown = is_local(left.run_id)
+    is_unknown = is_local(left.run_id) and not left.about.key
     is_same_server = left.about.tracking_uri == connection.safe_uri
     is_same_env = left.about.environment == environment(context.config_loader)
     return is_same_env and (is_same_server or is_unknown)

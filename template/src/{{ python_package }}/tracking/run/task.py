@@ -131,7 +131,7 @@ def known_run(key: str, connection: Connection, context: KedroContext) -> "Run":
         raise TrackingError(
             f"No run in the experiment '{name}' at {connection.safe_uri} has the key "
             f"'{key}'. Create it before the first task: KEDRO_MLFLOW_RUN_KEY='{key}' "
-            f"kedro mlflow start --env {env}"
+            f"kedro mlflow start --env {env}, with the --pipelines of the workflow"
         )
     return run
 

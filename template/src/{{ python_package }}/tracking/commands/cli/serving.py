@@ -8,7 +8,9 @@ from kedro.framework.startup import ProjectMetadata
 from .options import env_option, environment, logs_on_stderr
 
 _pipeline_option = click.option(
-    "--pipeline", metavar="NAME", help="Only a model of this pipeline."
+    "--pipeline",
+    metavar="NAME",
+    help="Only a model with this name, which pipeline_model(…) has given it.",
 )
 
 

@@ -11,8 +11,8 @@ from .options import env_option, environment, logs_on_stderr
 _pipelines_option = click.option(
     "--pipelines",
     metavar="NAMES",
-    default="__default__",
-    help="The pipelines of the workflow, joined by commas. Default: the default one.",
+    help="The pipelines of the workflow, joined by commas. Default: for start the default "
+    "one, for finish those of start.",
 )
 
 
@@ -28,7 +28,7 @@ def _options_of_run(*names: str) -> list[click.Parameter]:
 def start(
     metadata: ProjectMetadata,
     env: str | None,
-    pipelines: str,
+    pipelines: str | None,
     node_names: list[str],
     params: dict[str, Any],
 ) -> None:
@@ -40,7 +40,8 @@ def start(
     from ..workflow import start as start_workflow
 
     with logs_on_stderr():
-        arguments = (environment(env), pipelines.split(","), node_names, params)
+        names = (pipelines or "__default__").split(",")
+        arguments = (environment(env), names, node_names, params)
         run_id = start_workflow(metadata.project_path, *arguments)
     if run_id:
         click.echo(run_id)
@@ -51,7 +52,10 @@ def start(
 @_pipelines_option
 @click.pass_obj
 def finish(
-    metadata: ProjectMetadata, env: str | None, pipelines: str, node_names: list[str]
+    metadata: ProjectMetadata,
+    env: str | None,
+    pipelines: str | None,
+    node_names: list[str],
 ) -> None:
     """End the run of a workflow, with the status that its tasks report.
 
@@ -61,7 +65,8 @@ def finish(
     from ..workflow import finish as finish_workflow
 
     with logs_on_stderr():
-        arguments = (environment(env), pipelines.split(","), node_names)
+        names = pipelines.split(",") if pipelines else []
+        arguments = (environment(env), names, node_names)
         outcome = finish_workflow(metadata.project_path, *arguments)
     click.echo(outcome.message)
     raise SystemExit(0 if outcome.ok else 1)
