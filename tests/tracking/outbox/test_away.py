@@ -1,6 +1,7 @@
 """A server that goes away stops no run, and loses nothing."""
 
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import mlflow
@@ -8,9 +9,10 @@ import pytest
 from kedro.pipeline import Pipeline, node
 from kedro.runner import ParallelRunner, SequentialRunner, ThreadRunner
 
+from tests.recorder import recorder
 from tests.tracking import nodes
 from tests.tracking.conftest import Project
-from tests.tracking.outbox.conftest import Switch, command, outboxes, runs, sync
+from tests.tracking.outbox.conftest import METRIC, Switch, command, outboxes, runs, sync
 
 
 def plain(value: float) -> float:
@@ -90,6 +92,38 @@ def whole(run: object, server: str) -> None:
         assert mlflow.artifacts.load_text(text) == "hello"
     finally:
         mlflow.set_tracking_uri(with_uri)
+
+
+def test_model_is_saved_at_once_where_nothing_listens_any_more(
+    project: Project, server: str
+) -> None:
+    """MLflow asks for the run and creates the model before it saves the files."""
+    pytest.importorskip("sklearn")
+    model = {"type": "tracked.tracking.MlflowModelTrackingDataset"}
+    model |= {"flavor": "mlflow.sklearn", "save_args": {"pip_requirements": []}}
+    project.write("conf/base/parameters.yml", {"a": 1.0})
+    project.write("conf/base/catalog.yml", {"model": model, "m_{name}": METRIC})
+    with ExitStack() as stack:
+        proxy = stack.enter_context(recorder(server))
+        project.mlflow_yml(f"server: {{mlflow_tracking_uri: '{proxy.uri}'}}")
+
+        def close(value: float) -> float:
+            time.sleep(1)  # until all is sent, so that nobody has noticed
+            stack.close()
+            return value
+
+        started = time.monotonic()
+        project.run(
+            Pipeline(
+                [
+                    node(close, "params:a", "x", name="close"),
+                    node(nodes.fit_line, "x", "model", name="fit"),
+                    node(nodes.predict_six, "model", "m_six", name="predict"),
+                ]
+            )
+        )
+    assert time.monotonic() - started < 60
+    assert len(outboxes(project)) == 1
 
 
 def test_server_that_comes_back_has_everything_at_the_end(

@@ -6,6 +6,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -174,24 +175,51 @@ def test_next_run_sends_what_waits(
     assert "the server has what waited" in caplog.text
 
 
+def model_catalog(project: Project) -> dict[str, Any]:
+    name = project.path.parent.name
+    save_args = {"registered_model_name": name, "pip_requirements": []}
+    return {
+        "model": {
+            "type": "tracked.tracking.MlflowModelTrackingDataset",
+            "flavor": "mlflow.sklearn",
+            "save_args": save_args,
+        },
+        "m_{name}": METRIC,
+    }
+
+
+def test_model_that_is_saved_when_the_server_has_just_gone_waits_for_nothing(
+    project: Project, server: str, switch: Switch
+) -> None:
+    pytest.importorskip("sklearn")
+    catalog = model_catalog(project)
+    project.write("conf/base/catalog.yml", catalog)
+    started = time.monotonic()
+    project.run(
+        Pipeline(
+            [
+                node(switch.turn(True), "params:a", "x", name="off"),
+                node(nodes.fit_line, "x", "model", name="fit"),
+                node(nodes.predict_six, "model", "m_six", name="predict"),
+            ]
+        )
+    )
+    assert time.monotonic() - started < 30
+    switch.is_away = False
+    (sent,) = sync(project)
+    assert sent["state"] == "sent", sent
+    (run,) = runs(project, server)
+    (output,) = run.outputs.model_outputs
+    model = mlflow.MlflowClient(server).get_logged_model(output.model_id)
+    assert (model.name, str(model.status)) == ("model", "READY")
+    assert round(run.data.metrics["m_six"]) == 6
+
+
 def test_model_is_logged_loaded_and_sent(
     project: Project, server: str, offline: Switch
 ) -> None:
     pytest.importorskip("sklearn")
-    project.write(
-        "conf/base/catalog.yml",
-        {
-            "model": {
-                "type": "tracked.tracking.MlflowModelTrackingDataset",
-                "flavor": "mlflow.sklearn",
-                "save_args": {
-                    "registered_model_name": project.path.parent.name,
-                    "pip_requirements": [],
-                },
-            },
-            "m_{name}": METRIC,
-        },
-    )
+    project.write("conf/base/catalog.yml", model_catalog(project))
     project.run(
         Pipeline(
             [

@@ -151,6 +151,34 @@ def test_finish_names_what_is_missing_and_what_has_failed(
     assert (run.info.status, reports(run)["train"]) == ("FINISHED", ("FINISHED", 3))
 
 
+def test_finish_knows_what_start_was_given(project: Project, server: str) -> None:
+    command(project, "start", "--nodes", "first,last")
+    for name in ("first", "last"):
+        project.run(WORKFLOW, node_names=[name])
+    done = command(project, "finish")
+    assert (done.exit_code, "all 2 nodes" in done.stdout) == (0, True), done.output
+    assert runs(project, server)[0].info.status == "FINISHED"
+
+
+def test_run_of_a_task_stays_at_its_server(
+    project: Project,
+    server: str,
+    switch: Switch,  # noqa: F811
+) -> None:
+    command(project, "start")
+    switch.is_away = True
+    project.run(WORKFLOW, node_names=["first"])
+    switch.is_away = False
+    file = project.path / "conf/local/mlflow.yml"
+    right = file.read_text("utf-8")
+    project.write("conf/local/mlflow.yml", right.replace(switch.proxy.uri, server))
+    (waits,) = sync(project)
+    assert waits["state"] == "waits"
+    assert f"the run is at {switch.proxy.uri}" in waits["message"]
+    project.write("conf/local/mlflow.yml", right)
+    assert sync(project)[0]["state"] == "sent"
+
+
 def test_key_that_no_run_has_is_a_sentence_with_the_command(
     project: Project, server: str
 ) -> None:

@@ -76,7 +76,8 @@ def _check(project_path: Path, env: str) -> Finding:
             try:
                 answer = _answer(connection) + left
             except ServerAway as away:
-                answer = f"{away.message}{_until_then(config.server)}{left}"
+                then = f"{away.message}{_until_then(config.server)}"
+                answer = then.rstrip(".") + left if left else then
                 return Finding(env, False, uri, workspace, experiment, answer)
             return Finding(env, True, uri, workspace, experiment, answer)
     except TrackingError as error:

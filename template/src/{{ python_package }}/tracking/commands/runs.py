@@ -143,7 +143,7 @@ def latest_runs(project_path: Path, env: str, limit: int) -> LatestRuns:
             experiment_id, found, message = None, [], away.message
             only_here = list(here.values())
         runs = [_latest(run, connection) for run in found]
-        runs = [replace(run, waits=run.run_id in here) for run in runs] + only_here
+        runs = [_completed(run, here.get(run.run_id)) for run in runs] + only_here
         runs.sort(key=lambda run: run.started, reverse=True)
         message = "" if runs and found else message
         return LatestRuns(
@@ -166,6 +166,15 @@ def _recorded(
                 found += [known] if known else []
                 found += local_runs(folder)
     return [replace(_latest(r, connection), url=None, waits=True) for r in found]
+
+
+def _completed(run: LatestRun, here: LatestRun | None) -> LatestRun:
+    """Return a run of the server with what waits for it on this machine."""
+    if here is None:
+        return run
+    metrics = {**run.metrics, **here.metrics}
+    status, ended = here.status, here.ended
+    return replace(run, status=status, ended=ended, metrics=metrics, waits=True)
 
 
 def _search(

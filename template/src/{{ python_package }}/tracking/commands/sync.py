@@ -14,6 +14,7 @@ from ..outbox.delivery import Delivery
 from ..outbox.folder import (
     OUTBOXES,
     About,
+    Lock,
     about,
     folders,
     is_local,
@@ -118,7 +119,7 @@ def _sync(
                         yield _waiting(folder, _moved(left, connection))
     except TrackingError as error:
         yield from (
-            _waiting(folder, error.message) for folder in group if folder.exists()
+            _untouched(folder, error.message) for folder in group if folder.exists()
         )
 
 
@@ -159,9 +160,17 @@ def _page(synced: Synced, delivery: Delivery, connection: Connection) -> str | N
 
 
 def _dry(folder: Path) -> Synced:
-    found = _waiting(folder)
-    is_empty = found.was.records + found.was.files == 0
-    return replace(found, message="only the run's status waits" if is_empty else "")
+    found = _untouched(folder)
+    is_empty = found.state == "waits" and found.was.records + found.was.files == 0
+    return replace(found, message="only the run's status waits") if is_empty else found
+
+
+def _untouched(folder: Path, message: str = "") -> Synced:
+    """Say what waits, or that the outbox is not ours to send."""
+    lock = Lock(folder)
+    is_ours = about(folder).host == this_host() and lock.acquire()
+    lock.release()
+    return _waiting(folder, message) if is_ours else _not_ours(folder)
 
 
 def _waiting(folder: Path, message: str = "") -> Synced:

@@ -93,7 +93,7 @@ class Lane:
                     self._woken.wait()
                 try:
                     is_done = self._step()
-                    pause, away = _PAUSE, None
+                    pause, away = _PAUSE, self.away if is_done else None
                 except NotYet:
                     is_done, away = True, None
                 except Exception as error:

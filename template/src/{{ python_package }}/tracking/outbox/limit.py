@@ -34,8 +34,8 @@ class SizeLimit:
         """Return the record of a file for which there is no room."""
         reason = (
             f"{_short(self._outboxes)} may hold {size(int(self.limit))}, and the server is "
-            "away. When it answers, 'kedro mlflow sync' makes room; or raise "
-            "server.outbox_limit in mlflow.yml."
+            "away, so they are not logged. 'kedro mlflow sync' makes room when it answers; "
+            "or raise server.outbox_limit in mlflow.yml; then run again."
         )
         return Refused(record, reason, "There is no room for")
 

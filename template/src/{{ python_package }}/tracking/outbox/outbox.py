@@ -302,6 +302,11 @@ class Outbox:
         if self.is_away:
             raise ServerAway("The server is away.")
 
+    def found_away(self, error: Exception) -> None:
+        """Let the server count as away until it has taken a record."""
+        if self._is_owner and self._sender:
+            self._sender.found_away(error)
+
     @property
     def is_away(self) -> bool:
         """Whether the server was away at the last try, or does not know the run yet."""

@@ -86,6 +86,11 @@ class Sender:
         """Why the server is away; None if it answers."""
         return next((lane.away for lane in self._lanes if lane.away), None)
 
+    def found_away(self, error: Exception) -> None:
+        """Let the server count as away, for somebody else's request has failed."""
+        self._lanes[0].away = error
+        self._tried()
+
     def flush(self, timeout: float = float("inf"), is_patient: bool = False) -> bool:
         """Wait until the server has, or refuses, all that was written until now.
 

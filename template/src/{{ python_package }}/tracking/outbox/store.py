@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from ..server.availability import tried_once
+from ..server.availability import ServerAway, tried_once
 from ..server.http_errors import is_refusal
 from .delivery import is_delivering
 from .folder import is_local
@@ -142,6 +142,22 @@ class _Methods:
     def _call(self, name: str, *args: Any, **kwargs: Any) -> Any:
         return getattr(type(self._store), name)(self._store, *args, **kwargs)
 
+    def _ask(self, outbox: Outbox, name: str, *args: Any, **kwargs: Any) -> Any:
+        """Ask the server once; MLflow would try again for minutes.
+
+        Raises:
+            ServerAway: it is away, or turns out to be.
+        """
+        outbox.refuse_if_away()
+        try:
+            with tried_once():
+                return self._call(name, *args, **kwargs)
+        except Exception as error:
+            if is_refusal(error):
+                raise
+            outbox.found_away(error)
+            raise ServerAway(str(error)) from error
+
     def _after_flush(self, name: str) -> Callable[..., Any]:
         def method(*args: Any, **kwargs: Any) -> Any:
             for outbox in {outbox for outbox, _ in _outboxes.values()}:
@@ -213,12 +229,8 @@ class _Methods:
             return run
         outbox, _ = _outboxes[parent]
         try:
-            outbox.refuse_if_away()
-            with tried_once():
-                run = self._call("create_run", *arguments)
-        except Exception as error:
-            if is_refusal(error):
-                raise
+            run = self._ask(outbox, "create_run", *arguments)
+        except ServerAway:
             run = outbox.create_local_run(
                 None if is_local(parent) else experiment_id,
                 {tag.key: tag.value for tag in tags},
@@ -252,14 +264,9 @@ class _Methods:
             model: LoggedModel = self._call("create_logged_model", *arguments)
             return model
         outbox, _ = _outboxes[source_run_id]
-        try:
-            outbox.refuse_if_away()
-            with tried_once():
-                model = self._call("create_logged_model", *arguments)
+        with suppress(ServerAway):
+            model = self._ask(outbox, "create_logged_model", *arguments)
             return model
-        except Exception as error:
-            if is_refusal(error):
-                raise
         of_tags = {tag.key: tag.value for tag in tags or ()}
         of_params = {param.key: param.value for param in params or ()}
         return create_local_model(
@@ -308,18 +315,28 @@ class _Methods:
     def get_run(self, run_id: str) -> "Run":
         if run_id in _outboxes:
             outbox, run = _outboxes[run_id]
-            if outbox.folder and (outbox.is_away or not outbox.flush()):
-                return current_run(outbox.folder, run)
+            if outbox.folder:
+                outbox.is_away or outbox.flush()
+                try:
+                    known: Run = self._ask(outbox, "get_run", run_id)
+                    return known
+                except ServerAway:
+                    return current_run(outbox.folder, run)
         found: Run = self._call("get_run", run_id)
         return found
 
     def get_experiment(self, experiment_id: str) -> "Experiment":
         """Return the experiment of a run that is open; MLflow asks for nested runs."""
         for outbox, run in list(_outboxes.values()):
-            if outbox.is_away and run.info.experiment_id == experiment_id:
+            if run.info.experiment_id == experiment_id:
                 from mlflow.entities import Experiment
 
-                return Experiment(experiment_id, outbox.experiment, "", "active")
+                try:
+                    known: Experiment
+                    known = self._ask(outbox, "get_experiment", experiment_id)
+                    return known
+                except ServerAway:
+                    return Experiment(experiment_id, outbox.experiment, "", "active")
         found: Experiment = self._call("get_experiment", experiment_id)
         return found
 
@@ -328,10 +345,14 @@ class _Methods:
     ) -> Any:
         if run_id in _outboxes:
             outbox, _ = _outboxes[run_id]
-            if outbox.folder and (outbox.is_away or not outbox.flush()):
-                from mlflow.store.entities import PagedList
+            if outbox.folder:
+                outbox.is_away or outbox.flush()
+                words = (run_id, metric_key, *args)
+                try:
+                    return self._ask(outbox, "get_metric_history", *words, **kwargs)
+                except ServerAway:
+                    from mlflow.store.entities import PagedList
 
-                return PagedList(
-                    metric_history(outbox.folder, run_id, metric_key), None
-                )
+                    found = metric_history(outbox.folder, run_id, metric_key)
+                    return PagedList(found, None)
         return self._call("get_metric_history", run_id, metric_key, *args, **kwargs)

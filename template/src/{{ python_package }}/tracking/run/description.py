@@ -40,7 +40,8 @@ def description(
     if error:
         failed = [node.name for node in nodes if node.error]
         where = f" in `{failed[0]}`" if failed else ""
-        parts.append(f"**Failed{where}:** `{_inline(error)}`")
+        # With a space at its end, since a secret there is hidden up to the next one.
+        parts.append(f"**Failed{where}:** `{_inline(error)} `")
     if run_id:
         parts.append(f"![The pipeline](get-artifact?path={PICTURE}&run_uuid={run_id})")
     if inputs:

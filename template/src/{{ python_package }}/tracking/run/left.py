@@ -111,7 +111,7 @@ def _say(left: Left, refused: str, why: str) -> None:
     name = left.about.name or left.run_id
     now = f"{left.waiting} still" if why else "the server has what waited"
     if left.was_killed and not left.about.task:
-        text = "MLflow run '%s' had ended without a status, and is KILLED; %s"
+        text = "MLflow run '%s' of before had ended without a status, and is KILLED; %s"
         _logger.warning(text, name, now, extra=_PLAIN)
     elif not why:
         _logger.info("MLflow run '%s' of before: %s", name, now, extra=_PLAIN)
