@@ -95,7 +95,7 @@ def test_server_has_everything_once_whatever_it_answered(
                 run = outbox.create_local_run(None, tags, "run", 1, opening)
             else:
                 run = client.create_run(experiment, run_name="run")
-                outbox.opened(opening, run.info.run_id)
+                outbox.opened(opening, run)
             spoiled.kinds = list(faults)
             outbox.start(lambda _: None, lambda: None)
             logged = log(outbox, run.info.run_id, records, tmp_path)
