@@ -1,5 +1,5 @@
 # Everything is installed into .venv; nothing else on the machine is touched.
-.PHONY: check demo docs engines generated lint release screenshots serving test test-lowest test-serving updates
+.PHONY: check demo docs engines generated lint release screenshots serving test test-lowest test-serving test-slow updates
 
 export DO_NOT_TRACK = 1
 unexport PYTHONDONTWRITEBYTECODE  # what is compiled once stays so
@@ -36,6 +36,9 @@ engines: .venv  ## the real engines: Airflow, Dagster, Dask, loky, Prefect, Ray
 	$(UV) venv --quiet --clear .engines/projects
 	$(UV) pip install --quiet --python .engines/projects --group dev --group engines
 	.engines/projects/bin/python -m pytest -n 0 tests/engines
+
+test-slow: .venv  ## environments and servers of their own: packages, logins, adopting, serving
+	.venv/bin/python -m pytest -m slow
 
 test-lowest: .venv  ## the tracking module on the lowest versions that a project allows
 	$(UV) venv --quiet --clear .venv-lowest

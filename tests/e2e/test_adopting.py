@@ -13,6 +13,9 @@ from tests.conftest import TEMPLATE
 from tests.e2e.newcomer import environment
 from tests.releases import Project, Template, git
 
+pytestmark = pytest.mark.slow  # run by 'make test-slow'
+
+
 BIN = Path(sys.executable).parent
 PAGE = (TEMPLATE / "docs/adopting.md").read_text("utf-8")
 COPY, UNDO, DEPENDENCIES, PLUGIN, TRY = re.findall(r"```sh\n(.*?)```", PAGE, re.S)

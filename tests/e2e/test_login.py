@@ -20,6 +20,9 @@ from tests.e2e.login.project import SECRETS, Project
 from tests.loopback import free_port
 from tests.mlflow_server import MlflowServer
 
+pytestmark = pytest.mark.slow  # run by 'make test-slow'
+
+
 BRIEF = Client("brief", "s3cret-of-brief", 4)
 STEADY = Client("steady", "s3cret-of-steady", 12, "client_secret_post")
 DAILY = Client("daily", "s3cret-of-daily", 86400)

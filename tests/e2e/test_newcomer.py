@@ -102,6 +102,7 @@ def test_bad_mlflow_yml_is_a_sentence_and_no_traceback(render: Render) -> None:
     assert "conf/local/mlflow.yml" in output
 
 
+@pytest.mark.slow
 def test_skinny_mlflow_tracks_and_says_how_to_see_the_pages(render: Render) -> None:
     project = render(mlflow_install="skinny")
     succeed(project, "uv", "sync")
@@ -116,6 +117,7 @@ def test_skinny_mlflow_tracks_and_says_how_to_see_the_pages(render: Render) -> N
     assert "\nmlflow==" not in installed
 
 
+@pytest.mark.slow
 def test_plugin_kedro_mlflow_is_disabled_where_it_is_installed(render: Render) -> None:
     project = render()
     succeed(project, "uv", "sync")

@@ -9,6 +9,9 @@ from mlflow.entities import Run
 from tests.conftest import Render
 from tests.e2e.newcomer import PACKAGE, runs, succeed
 
+pytestmark = pytest.mark.slow  # run by 'make test-slow'
+
+
 REGISTRY = """\
 from kedro.pipeline import Pipeline, node
 

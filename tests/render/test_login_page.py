@@ -57,6 +57,7 @@ def test_azure_recipe_builds_without_a_login() -> None:
     assert the_class(TEMPLATE / "docs/login/azure.py")(scope="api://x/.default")
 
 
+@pytest.mark.slow
 def test_types_of_the_recipes_hold(render: Render) -> None:
     own = render() / "src/penguin_classifier/request_headers.py"
     words = [sys.executable, "-m", "mypy", "--ignore-missing-imports", "--strict"]

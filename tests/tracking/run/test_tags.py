@@ -1,18 +1,13 @@
 """A run's tags show its origin, and how to run it again."""
 
-import importlib
-import logging
 import re
-import shlex
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 from kedro.framework.cli.project import run as kedro_run
-from kedro.framework.startup import bootstrap_project
 from kedro.pipeline import Pipeline, node
 from kedro.runner import SequentialRunner, ThreadRunner
 from mlflow.entities import Run
@@ -57,33 +52,6 @@ RUNNER_PARAMS = "--runner ThreadRunner --runner-params max_workers=2,is_async=tr
 HAS_RUNNER_PARAMS = any(option.name == "runner_params" for option in kedro_run.params)
 
 
-class Nodes(logging.Handler):
-    """Collects the names of the nodes that have run."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.INFO)
-        self.names: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if found := re.match(r"Completed node: (.*)", record.getMessage()):
-            self.names.append(found[1])
-
-
-def run_here(project: Project, command: str) -> tuple[list[str], Run]:
-    """Call ``kedro run …`` in this process, which saves the imports."""
-    assert Path.cwd() == project.path  # where Kedro looks for the project
-    bootstrap_project(project.path)
-    importlib.invalidate_caches()  # the test has just written modules
-    nodes, logger = Nodes(), logging.getLogger()  # a runner logs by its own name
-    logger.addHandler(nodes)
-    try:
-        done = CliRunner().invoke(kedro_run, shlex.split(command)[2:])
-    finally:
-        logger.removeHandler(nodes)
-    assert done.exit_code == 0, done.output
-    return nodes.names, project.runs()[-1]
-
-
 def run_in_shell(project: Project, command: str) -> tuple[list[str], Run]:
     bin_folder = Path(sys.executable).parent
     done = subprocess.run(
@@ -102,34 +70,15 @@ def run_in_shell(project: Project, command: str) -> tuple[list[str], Run]:
 @pytest.mark.parametrize(
     "options",
     [
-        "--pipelines one,other --runner ThreadRunner",
-        "--nodes first,second-node",
-        "--tags two-words",
-        "--from-nodes second-node --pipelines one --to-nodes second-node",
-        "--to-outputs x --env staging",
-        "--params \"text='2024',a=true\"",
-        "--params 'text=\"*x\"'",
-        "--runner tracked.runners.OneByOne --conf-source conf --async",
-        *([RUNNER_PARAMS] if HAS_RUNNER_PARAMS else []),  # since Kedro 1.6
-    ],
-)
-def test_kedro_command_replays_the_run(
-    project: Project, options: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(project.path)
-    replays(project, options, run_here)
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
         "",
+        "--pipelines one,other --runner ThreadRunner",
+        "--nodes first,second-node --params text='2024'",
+        "--from-nodes second-node --pipelines one --to-nodes second-node",
+        "--runner tracked.runners.OneByOne --conf-source conf --async",
         '--params "a=2.5,text=\'it is \\"quoted\\" 100% & $HOME\',nested.deep=null"',
     ],
 )
-def test_kedro_command_replays_the_run_in_a_shell(
-    project: Project, options: str
-) -> None:
+def test_kedro_command_replays_the_run(project: Project, options: str) -> None:
     replays(project, options, run_in_shell)
 
 

@@ -14,6 +14,9 @@ import pytest
 from tests.scoring_client import ask_in_every_way, scoring_server
 from tests.tracking.serving.conftest import Scored
 
+pytestmark = pytest.mark.slow  # run by 'make test-slow'
+
+
 ELSEWHERE = """
 import sys
 from concurrent.futures import ThreadPoolExecutor
