@@ -375,6 +375,7 @@ def test_parameters_are_flattened_in_new_projects_only(
     for version in ("v0.3.0", "v0.4.0"):
         for project, is_flat in ((old, False), (new, True)):
             project.update()
+            project.commit()
             params = project.load(MLFLOW_YML)["tracking"]["params"]
             assert params["dict_params"]["flatten"] is is_flat, version
             assert project.load(".copier-answers.yml")["flatten_params"] is is_flat
