@@ -391,6 +391,6 @@ TEMPLATE_CHANGES = [
     swap("template/pyproject.toml.jinja", '"kedro>=1.2', '"kedro>=1.3', "kedro"),
     swap("template/pyproject.toml.jinja", '"mlflow>=3.10', '"mlflow>=3.11', "mlflow"),
     swap("template/pyproject.toml.jinja", '"pytest>=8"', '"pytest>=9"', "pytest"),
-    swap(CI, "checkout@v4", "checkout@v5", "checkout"),
+    swap(CI, "0e8  # v6.0.1", "0e9  # v6.1.0", "checkout"),
     swap("template/.gitignore.jinja", "# Editors", "*.swp\n\n# Editors", "editors"),
 ]

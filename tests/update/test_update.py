@@ -170,7 +170,7 @@ NEIGHBOURS = [
     (
         ".github/workflows/ci.yml",
         ("      - run: pytest", "      - run: pytest --cov"),
-        ("actions/setup-python@v5", "actions/setup-python@v6"),
+        ("405  # v6.2.0", "406  # v6.3.0"),
     ),
     (
         ".github/workflows/ci.yml",
@@ -180,7 +180,7 @@ NEIGHBOURS = [
     (
         ".github/workflows/ci.yml",
         ("ubuntu-latest", "self-hosted"),
-        ("actions/checkout@v4", "actions/checkout@v5"),
+        ("0e8  # v6.0.1", "0e9  # v6.1.0"),
     ),
     (
         ".gitlab-ci.yml",
