@@ -177,7 +177,7 @@ def test_worker_on_another_machine_sends_by_itself(
     assert (run.info.status, child.info.status) == ("FINISHED", "FINISHED")
     assert run.data.metrics == {"m_a": 1, "m_b": 1, "fluent_1": 1}
     assert [f.path for f in client.list_artifacts(run.info.run_id)]
-    assert (failed.info.status, failed.data.metrics["good"]) == ("FAILED", 1)
+    assert (failed.info.status, failed.data.metrics) == ("FAILED", {"good": 1})
 
 
 @no_windows

@@ -66,6 +66,8 @@ class ExecutorRunner(AbstractRunner):
                 "one. Put them into the catalog, on storage that all workers reach."
             )
         attach_no_workers(catalog)  # a worker may outlive the run
+        if handle := getattr(run_of(catalog), "handle", None):
+            handle.outbox.flush()  # a worker elsewhere, which sends by itself, is no earlier
         super()._run(pipeline, catalog, hook_manager, run_id)
 
 
