@@ -7,7 +7,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,7 +31,7 @@ from ..serving.connect import models
 from ..serving.flavor import PIPELINE
 from ..serving.node import Packing
 from .context import load_context
-from .ui import is_free
+from .ui import is_free, run_server
 
 _HOST = "127.0.0.1"
 
@@ -120,14 +119,8 @@ def serve(model: str, port: int) -> int:
     where = ("--host", _HOST, "--port", port, "--env-manager", "local")
     here = str(Path(sys.executable).parent)  # MLflow looks for uvicorn on the path
     env = {**os.environ, "PATH": os.pathsep.join((here, os.environ.get("PATH", "")))}
-    process = subprocess.Popen(_mlflow("serve", model, *where), env=env)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: process.terminate())
-    while process.poll() is None and is_free(_HOST, port):
-        time.sleep(0.2)
-    if process.poll() is None:
-        click.echo(f"Call the model, until Ctrl-C, with:\n{_curl(model, port)}")
-    code = process.wait()
+    ready = f"Call the model, until Ctrl-C, with:\n{_curl(model, port)}"
+    code = run_server(_mlflow("serve", model, *where), env, (_HOST, port), ready)
     return 0 if code == -signal.SIGTERM else code
 
 

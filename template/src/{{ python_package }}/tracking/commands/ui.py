@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from importlib.metadata import version
 
@@ -63,13 +64,34 @@ def serve(connection: Connection, host: str, port: int | None) -> int:
         "MLFLOW_BACKEND_STORE_URI": connection.uri,
     }
     click.echo(f"Opening the runs of {connection.display_uri} …")
+    address = f"The runs are at http://{host}:{port} (Ctrl-C ends it)"
+    return run_server(command, env, (host, port), address)
+
+
+def run_server(
+    command: Sequence[str],
+    env: Mapping[str, str],
+    address: tuple[str, int],
+    ready: str,
+) -> int:
+    """Run a server until it ends, or is told to by Ctrl-C or SIGTERM.
+
+    Args:
+        command: what starts it.
+        env: its environment variables.
+        address: the host and the port on which it listens.
+        ready: what to print as soon as it listens.
+
+    Returns:
+        Its exit code.
+    """
     process = subprocess.Popen(command, env=env)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: process.terminate())
-    while process.poll() is None and is_free(host, port):
+    while process.poll() is None and is_free(*address):
         time.sleep(0.2)
     if process.poll() is None:
-        click.echo(f"The runs are at http://{host}:{port} (Ctrl-C ends it)")
+        click.echo(ready)
     return process.wait()
 
 

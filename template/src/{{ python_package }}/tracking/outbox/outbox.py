@@ -151,9 +151,7 @@ class Outbox:
                 keep(file, copy)
                 path = copy.relative_to(self.folder).as_posix()
                 data: dict[str, Any] = {"path": artifact_path, "file": path, **more}
-                if not is_local(
-                    run_id
-                ):  # where a later file takes the place of this one
+                if not is_local(run_id):  # a later file takes the place of a local one
                     data["size"] = copy.stat().st_size
                 self.write([Record(run_id, "file", data, source)])
                 return

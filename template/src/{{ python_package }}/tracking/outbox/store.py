@@ -158,6 +158,12 @@ class _Methods:
             outbox.found_away(error)
             raise ServerAway(str(error)) from error
 
+    def _read(self, outbox: Outbox, name: str, *args: Any, **kwargs: Any) -> Any:
+        """Ask the server once, after it has what was written; see ``_ask``."""
+        if not outbox.is_away:
+            outbox.flush()
+        return self._ask(outbox, name, *args, **kwargs)
+
     def _after_flush(self, name: str) -> Callable[..., Any]:
         def method(*args: Any, **kwargs: Any) -> Any:
             for outbox in {outbox for outbox, _ in _outboxes.values()}:
@@ -316,9 +322,8 @@ class _Methods:
         if run_id in _outboxes:
             outbox, run = _outboxes[run_id]
             if outbox.folder:
-                outbox.is_away or outbox.flush()
                 try:
-                    known: Run = self._ask(outbox, "get_run", run_id)
+                    known: Run = self._read(outbox, "get_run", run_id)
                     return known
                 except ServerAway:
                     return current_run(outbox.folder, run)
@@ -346,10 +351,9 @@ class _Methods:
         if run_id in _outboxes:
             outbox, _ = _outboxes[run_id]
             if outbox.folder:
-                outbox.is_away or outbox.flush()
                 words = (run_id, metric_key, *args)
                 try:
-                    return self._ask(outbox, "get_metric_history", *words, **kwargs)
+                    return self._read(outbox, "get_metric_history", *words, **kwargs)
                 except ServerAway:
                     from mlflow.store.entities import PagedList
 
