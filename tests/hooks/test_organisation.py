@@ -114,7 +114,10 @@ def test_renovate_json_says_what_renovate_knows(render: Render) -> None:
         (render(renovate=True) / "renovate.json").read_text("utf-8")
     )
     assert set(config) == {"$schema", "extends", "pre-commit", "packageRules"}
-    assert config["extends"] == ["config:recommended"]
+    assert config["extends"] == [
+        "config:recommended",
+        "helpers:pinGitHubActionDigests",
+    ]
     assert config["pre-commit"]["enabled"] is False
     (rule,) = config["packageRules"]
     assert set(rule) <= {

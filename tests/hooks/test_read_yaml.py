@@ -34,8 +34,8 @@ def test_mlflow_yml_is_its_entries(default_project: Path) -> None:
     base = read_yaml((default_project / "conf/base/mlflow.yml").read_text("utf-8"))
     name = base.entries["tracking"].entries["run"].entries["name"]
     assert name.lead == (
-        "\n    # Its name. Null: the names of the pipelines. A run with an id keeps its"
-        " own.\n"
+        "\n    # Its name. Null: the names of the pipelines, and for the default one a"
+        " random name. A\n    # run with an id keeps its own.\n"
     )
     assert name.text == "    name: null\n"
 

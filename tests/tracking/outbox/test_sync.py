@@ -195,11 +195,15 @@ def test_model_that_is_saved_when_the_server_has_just_gone_waits_for_nothing(
     catalog = model_catalog(project)
     project.write("conf/base/catalog.yml", catalog)
     started = time.monotonic()
+
+    def fit(value: float) -> object:
+        switch.is_away = True  # which the save is the first to find
+        return nodes.fit_line(value)
+
     project.run(
         Pipeline(
             [
-                node(switch.turn(True), "params:a", "x", name="off"),
-                node(nodes.fit_line, "x", "model", name="fit"),
+                node(fit, "params:a", "model", name="fit"),
                 node(nodes.predict_six, "model", "m_six", name="predict"),
             ]
         )

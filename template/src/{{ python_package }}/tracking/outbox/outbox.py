@@ -76,6 +76,7 @@ class Outbox:
         self._sender: Sender | None = None
         self._process, self._host = os.getpid(), this_host()
         self._is_assumed_away = False
+        self._thread = threading.local()
 
     def __getstate__(self) -> dict[str, Any]:
         limit = self._limit.limit
@@ -328,6 +329,20 @@ class Outbox:
             yield
         finally:
             self._is_assumed_away = False
+
+    @contextmanager
+    def without_local_models(self) -> Iterator[None]:
+        """Begin no model here in this thread: its version needs the server at once."""
+        self._thread.wants_server = True
+        try:
+            yield
+        finally:
+            self._thread.wants_server = False
+
+    @property
+    def has_local_models(self) -> bool:
+        """Whether a model may begin here, in this thread, while the server is away."""
+        return not getattr(self._thread, "wants_server", False)
 
     @property
     def has_batch(self) -> bool:

@@ -270,9 +270,12 @@ class _Methods:
             model: LoggedModel = self._call("create_logged_model", *arguments)
             return model
         outbox, _ = _outboxes[source_run_id]
-        with suppress(ServerAway):
+        try:
             model = self._ask(outbox, "create_logged_model", *arguments)
             return model
+        except ServerAway:
+            if not outbox.has_local_models:
+                raise
         of_tags = {tag.key: tag.value for tag in tags or ()}
         of_params = {param.key: param.value for param in params or ()}
         return create_local_model(

@@ -4,12 +4,14 @@ import re
 import shutil
 import weakref
 from collections.abc import Sequence
+from contextlib import nullcontext
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
 from kedro.io import CatalogProtocol, DatasetError
 
 from ...config.options import RecordOptions
+from ...server.availability import ServerAway
 from ...server.http_errors import is_hopeless, is_refusal
 from ...terminal.progress import progress
 from ..base import MlflowDataset, replace
@@ -114,7 +116,7 @@ class MlflowModelTrackingDataset(MlflowDataset):
 
             try:
                 self._log(data)
-            except (MlflowException, OSError) as error:
+            except (MlflowException, ServerAway, OSError) as error:
                 # The server went away meanwhile: log the model to the outbox instead.
                 if self._handle is None or is_refusal(error):
                     raise
@@ -125,8 +127,12 @@ class MlflowModelTrackingDataset(MlflowDataset):
 
     def _log(self, data: Any) -> None:
         outbox = self._handle.outbox if self._handle else None
-        if outbox is None or not outbox.is_away:
+        if outbox is None:
             self._write(data, self._save_args)
+        elif not outbox.is_away:
+            is_registered = self._save_args.get(_REGISTERED)
+            with outbox.without_local_models() if is_registered else nullcontext():
+                self._write(data, self._save_args)
         else:  # nobody can register a version while the server is away
             args = {k: v for k, v in self._save_args.items() if k != _REGISTERED}
             self._write(data, args)
