@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from .points import Point, form_of, history, log, metrics, number, point
+from .points import Again, Point, form_of, history, log, metrics, number, point
 from .subject import SubjectedDataset
 
 
@@ -66,12 +66,16 @@ class MlflowMetricsHistoryDataset(SubjectedDataset):
                     "Metrics are a mapping of names to numbers or histories; found "
                     f"{type(data).__name__}."
                 )
-            entries, forms, subject = [], set(), self._subject(run_id)
+            found, forms, subject = [], set(), self._subject(run_id)
             for name, value in data.items():
                 form, points = _points(name, value)
                 forms.add(form)
-                key = f"{prefix}.{name}" if prefix else name
-                entries += metrics(key, points, subject)
+                found.append((f"{prefix}.{name}" if prefix else name, points))
+            entries = Again(
+                lambda: (
+                    m for key, points in found for m in metrics(key, points, subject)
+                )
+            )
             common = forms.pop() if len(forms) == 1 else "point"
             kept = None if common == "point" else common
             log(self._client(), run_id, self._handle, entries, prefix, kept, self.name)

@@ -6,7 +6,17 @@ from typing import Any
 from kedro.io import DatasetError
 
 from .base import MetricDataset
-from .points import Point, form_of, history, log, metrics, missing, number, point
+from .points import (
+    Again,
+    Point,
+    form_of,
+    history,
+    log,
+    metrics,
+    missing,
+    number,
+    point,
+)
 
 _MODES = ("list", "dict", "history")
 
@@ -66,10 +76,12 @@ class MlflowMetricHistoryDataset(MetricDataset):
         self._refuse_other_run()
         with self._active_run(self._metric) as run_id:
             mode, points = _points(data)
-            if (wanted := self._save_args.get("mode", mode)) != mode and points:
+            wanted = self._save_args.get("mode", mode)
+            if wanted != mode and any(True for _ in points):
                 raise TypeError(f"save_args say mode '{wanted}'; found '{mode}'")
             form = None if mode == "list" else mode
-            entries = metrics(self._metric, points, self._subject(run_id))
+            subject = self._subject(run_id)
+            entries = Again(lambda: metrics(self._metric, points, subject))
             log(
                 self._client(),
                 run_id,
@@ -105,15 +117,22 @@ class MlflowMetricHistoryDataset(MetricDataset):
             return mode, points
 
 
-def _points(data: Iterable[Any]) -> tuple[str, list[Point]]:
+def _points(data: Iterable[Any]) -> tuple[str, Iterable[Point]]:
     if isinstance(data, Mapping):
-        return "dict", [Point(int(step), number(v)) for step, v in data.items()]
+        return "dict", Again(
+            lambda: (Point(int(step), number(v)) for step, v in data.items())
+        )
     if isinstance(data, (str, bytes)) or not isinstance(data, Iterable):
         raise TypeError(
             "The history of a metric is a list of numbers, a mapping of step to number "
             f"or a list of mappings; found {type(data).__name__}."
         )
-    items = list(data)
-    if items and all(isinstance(item, Mapping) for item in items):
-        return "history", [point(item, step) for step, item in enumerate(items)]
-    return "list", [Point(step, number(item)) for step, item in enumerate(items)]
+    items = list(data) if iter(data) is data else data
+    first = next(iter(items), None)
+    if isinstance(first, Mapping) and all(isinstance(item, Mapping) for item in items):
+        return "history", Again(
+            lambda: (point(item, step) for step, item in enumerate(items))
+        )
+    return "list", Again(
+        lambda: (Point(step, number(item)) for step, item in enumerate(items))
+    )

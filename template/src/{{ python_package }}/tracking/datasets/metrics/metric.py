@@ -85,7 +85,7 @@ class MlflowMetricDataset(MetricDataset):
                     now = max(now, (last.timestamp or 0) + 1)  # MLflow shows the latest
             timestamp: int = self._save_args.get("timestamp", now)
             point = Point(step, value, timestamp)
-            entries = metrics(self._metric, [point], self._subject(run_id))
+            entries = list(metrics(self._metric, [point], self._subject(run_id)))
             log(self._client(), run_id, self._handle, entries, "", None, self.name)
 
     def _last_point(self, run_id: str) -> Point | None:

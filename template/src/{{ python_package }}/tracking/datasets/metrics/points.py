@@ -1,8 +1,9 @@
 """Convert a metric's history from what a node returns to MLflow's, and back."""
 
 import time
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from ...outbox.records import batch_records
 
@@ -11,6 +12,24 @@ if TYPE_CHECKING:
     from mlflow.entities import Metric
 
     from ...run.handle import RunHandle
+
+
+_BATCH = 999  # with the form's tag, MLflow's limit for a request
+T = TypeVar("T")
+
+
+class Again(Generic[T]):
+    """Makes its items anew each time it is read: a long history takes no memory.
+
+    Args:
+        make: returns the items.
+    """
+
+    def __init__(self, make: Callable[[], Iterator[T]]) -> None:
+        self._make = make
+
+    def __iter__(self) -> Iterator[T]:
+        return self._make()
 
 
 class Point(NamedTuple):
@@ -60,8 +79,8 @@ def point(data: Mapping[str, Any], step: int) -> Point:
 
 def metrics(
     key: str, points: Iterable[Point], subject: Mapping[str, str]
-) -> "list[Metric]":
-    """Return the MLflow metrics of a history, which are about some model and data.
+) -> "Iterator[Metric]":
+    """Yield the MLflow metrics of a history, which are about some model and data.
 
     Points without a time get the current time. If the step does not increase, a point
     gets a millisecond more than the one before: MLflow sorts a history by time and
@@ -74,7 +93,6 @@ def metrics(
 
     _check_key(key)
     now, last = int(time.time() * 1000), None
-    result = []
     for step, value, timestamp in points:
         if last is not None and step <= last:
             now += 1
@@ -85,8 +103,7 @@ def metrics(
                 f"A step has 64 bits, and a time is milliseconds since 1970; found step "
                 f"{step} and timestamp {when}."
             )
-        result.append(Metric(key, value, when, step, **subject))
-    return result
+        yield Metric(key, value, when, step, **subject)
 
 
 def _check_key(key: str) -> None:
@@ -116,12 +133,14 @@ def log(
     client: "MlflowClient",
     run_id: str,
     handle: "RunHandle | None",
-    metrics: "list[Metric]",
+    metrics: "Iterable[Metric]",
     tag: str,
     form: str | None,
     source: str | None,
 ) -> None:
     """Log metrics, and the form in which they were saved.
+
+    They are read twice, so that a bad one is found before any is logged.
 
     Args:
         client: of the run's server.
@@ -134,12 +153,23 @@ def log(
     """
     from mlflow.entities import RunTag
 
+    for _ in metrics:
+        pass
     tags = [RunTag(_tag(tag), form)] if form else []
-    if handle and handle.run.info.run_id == run_id:
-        records = batch_records(run_id, metrics, tags=tags, source=source or "")
-        handle.outbox.write(records)
-    else:
-        client.log_batch(run_id, metrics, tags=tags)
+    batches = _batches(metrics)
+    for batch in chain([next(batches, [])], batches):
+        if handle and handle.run.info.run_id == run_id:
+            records = batch_records(run_id, batch, tags=tags, source=source or "")
+            handle.outbox.write(records)
+        else:
+            client.log_batch(run_id, batch, tags=tags)
+        tags = []
+
+
+def _batches(metrics: "Iterable[Metric]") -> "Iterator[list[Metric]]":
+    left = iter(metrics)
+    while batch := list(islice(left, _BATCH)):
+        yield batch
 
 
 def history(client: "MlflowClient", run_id: str, key: str) -> list[Point]:
