@@ -113,7 +113,7 @@ def test_dirty_run_with_runtime_parameters_is_run_again_as_it_was(
     assert not rows["input", "text"]["equal"]
 
     third = recorded.runs()[-1].info.run_id
-    done = kedro_here(recorded, "diff", first, third)
+    done = kedro_here(recorded, "diff", first[:8], third)
     assert done.returncode == 0, done.stderr
     assert "total" in done.stdout
     assert "1 param" in done.stdout
@@ -151,6 +151,26 @@ def test_what_cannot_be_had_again_is_an_obstacle(recorded: Project) -> None:
         assert obstacle in planned.obstacles[0]
     with pytest.raises(ClickException, match=f"has no run {'0' * 32}"):
         diff(recorded.path, "local", "0" * 32, "1" * 32)
+
+
+def test_run_is_known_by_the_beginning_of_its_id_or_its_name(
+    recorded: Project,
+) -> None:
+    experiment = recorded.client.create_experiment("tracked")
+    one, other, _ = (
+        recorded.client.create_run(experiment, run_name=name).info.run_id
+        for name in ("mine", "yours", "yours")
+    )
+    found = diff(recorded.path, "local", one[:8], "mine")
+    assert (found.one, found.other) == ((one, "mine"), (one, "mine"))
+    for which, why in {
+        "yours": f"is 2 runs: .*{other[:8]}.*Give one",
+        "hers": "has no run 'hers'.*'kedro mlflow runs' lists",
+        "f" * 12: f"has no run '{'f' * 12}'",
+        "local-" + "0" * 32: "does not have .* yet; 'kedro mlflow sync' sends it",
+    }.items():
+        with pytest.raises(ClickException, match=why):
+            diff(recorded.path, "local", one, which)
 
 
 def test_check_names_what_a_rerun_would_be_without(recorded: Project) -> None:

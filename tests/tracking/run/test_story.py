@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -169,6 +170,10 @@ def test_failed_run_has_its_error_in_timeline_description_and_log(
     assert [each.status.status_code for each in (root, span)] == ["ERROR", "ERROR"]
     assert "no answer of https://me:***@host" in span.status.description
     assert "**Failed in `broken`:**" in run.data.tags["mlflow.note.content"]
+    why = run.data.tags["kedro.error"]
+    assert why.startswith("broken: ValueError: no answer of https://me:***@host")
+    listed = kedro_here(tables, "runs").stdout
+    assert re.search(rf"(?m)^{run.info.run_id[:8]} .* failed in broken: Val", listed)
     assert "Traceback" in artifact(tables, run, "console.log")
     assert "hunter2" not in everything(tables)
 

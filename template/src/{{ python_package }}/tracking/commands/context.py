@@ -1,10 +1,17 @@
-"""The context of an environment, for commands that run no pipeline."""
+"""The context of an environment and its store, for commands that run no pipeline."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from kedro.framework.context import KedroContext
 from kedro.framework.session import KedroSession
+
+from ..config.loading import mlflow_config
+from ..errors import TrackingError
+from ..server.connection import Connection
+from ..server.local_store import is_missing, open_local_store
 
 
 def load_context(
@@ -25,3 +32,21 @@ def load_context(
     ) as session:
         context: KedroContext = session.load_context()  # type: ignore[attr-defined]
         return context
+
+
+@contextmanager
+def connected(context: KedroContext) -> Iterator[Connection]:
+    """Connect to the store of an environment, to look at runs that it has.
+
+    Raises:
+        TrackingError: there is no store, or the server does not answer.
+    """
+    with Connection(mlflow_config(context).server, context) as connection:
+        if is_missing(connection.uri):
+            raise TrackingError(
+                f"No runs yet: the first one creates {connection.display_uri}."
+            )
+        if connection.artifact_root:
+            open_local_store(connection.uri, connection.artifact_root)
+        with connection.translate_errors():
+            yield connection

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ..run.source import short_digest
-from .recorded import RecordedRun, connected, lock_digest, recorded_run
+from .context import connected, load_context
+from .recorded import RecordedRun, lock_digest, recorded_run
+from .which_run import run_id_of
 
 _DATA = ("metric", "input")  # what a rerun should give again
 
@@ -69,8 +71,10 @@ def diff(project_path: Path, env: str, one: str, other: str) -> Difference:
     Raises:
         TrackingError: one does not exist, or the server does not answer.
     """
-    with connected(project_path, env) as connection:
-        runs = [recorded_run(connection, project_path, each) for each in (one, other)]
+    context = load_context(project_path, env)
+    with connected(context) as connection:
+        ids = [run_id_of(each, connection, context) for each in (one, other)]
+        runs = [recorded_run(connection, project_path, each) for each in ids]
     return difference(*runs)
 
 

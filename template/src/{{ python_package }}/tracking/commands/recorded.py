@@ -1,20 +1,15 @@
 """What the store knows of a run, as far as it matters for a comparison or a rerun."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from ..config.loading import mlflow_config
 from ..errors import TrackingError
-from ..outbox.folder import known_id
 from ..run.source import LOCK, PACKAGES, PATCH, git, short_digest
 from ..run.story import LOCK_RUN
 from ..server.connection import Connection
-from ..server.local_store import is_missing, open_local_store
-from .context import load_context
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -70,26 +65,6 @@ class RecordedRun:
         return self.tags.get("git.commit", "")
 
 
-@contextmanager
-def connected(project_path: Path, env: str) -> Iterator[Connection]:
-    """Connect to the store of an environment, to read runs.
-
-    Raises:
-        TrackingError: the configuration has an error, there is no store, or the server
-            does not answer.
-    """
-    context = load_context(project_path, env)
-    with Connection(mlflow_config(context).server, context) as connection:
-        if is_missing(connection.uri):
-            raise TrackingError(
-                f"No runs yet: the first one creates {connection.display_uri}."
-            )
-        if connection.artifact_root:
-            open_local_store(connection.uri, connection.artifact_root)
-        with connection.translate_errors():
-            yield connection
-
-
 def recorded_run(
     connection: Connection, project_path: Path, run_id: str
 ) -> RecordedRun:
@@ -101,15 +76,15 @@ def recorded_run(
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
-    client, run_id = MlflowClient(connection.uri), known_id(run_id)
+    client = MlflowClient(connection.uri)
     try:
         run = client.get_run(run_id)
     except MlflowException as error:
         if "API request to" in error.message:
             raise
         raise TrackingError(
-            f"{connection.safe_uri} has no run {run_id}. 'kedro mlflow runs --format "
-            "json' lists the ids of the latest ones."
+            f"{connection.safe_uri} has no run {run_id}. 'kedro mlflow runs' lists the "
+            "latest ones."
         ) from None
     inputs = {}
     for each in run.inputs.dataset_inputs if run.inputs else ():

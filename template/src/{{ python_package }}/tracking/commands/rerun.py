@@ -24,8 +24,10 @@ from ..redaction import HIDDEN
 from ..run.source import LOCK, PACKAGES, git, git_source, lock
 from ..run.story import RERUN, RERUN_OF
 from ..server.connection import Connection
+from .context import connected, load_context
 from .diff import Difference, difference
-from .recorded import RecordedRun, connected, recorded_run
+from .recorded import RecordedRun, recorded_run
+from .which_run import run_id_of
 
 
 @dataclass
@@ -59,13 +61,20 @@ class Plan:
         }
 
 
-def plan(project_path: Path, env: str, run_id: str) -> Plan:
+def plan(project_path: Path, env: str, which: str) -> Plan:
     """Return what a rerun would do, without changing anything.
+
+    Args:
+        project_path: the project.
+        env: the environment that has the run.
+        which: the run, as ``run_id_of`` takes it.
 
     Raises:
         TrackingError: there is no such run, or the server does not answer.
     """
-    with connected(project_path, env) as connection:
+    context = load_context(project_path, env)
+    with connected(context) as connection:
+        run_id = run_id_of(which, connection, context)
         run = recorded_run(connection, project_path, run_id)
     return _plan(project_path, run)
 
@@ -85,14 +94,15 @@ def rerun(project_path: Path, env: str, planned: Plan) -> tuple[int, Difference]
         TrackingError: git refuses, or no new run is found.
     """
     run, began = planned.run, int(time.time() * 1000)
-    with connected(project_path, env) as connection:
+    context = load_context(project_path, env)
+    with connected(context) as connection:
         store = connection.uri if connection.artifact_root else ""
     with _worktree(project_path, run) as folder:
         _link_what_git_ignores(project_path, folder, run)
         if store:  # a relative address would be in the worktree
             _point_at(store, folder, _environment_of(planned.words, env))
         code = _replay(folder, planned)
-    with connected(project_path, env) as connection:
+    with connected(context) as connection:
         again = recorded_run(connection, project_path, _new_run(connection, run, began))
     return code, difference(run, again)
 

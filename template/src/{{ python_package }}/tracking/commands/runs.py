@@ -19,10 +19,12 @@ from ..outbox.journal import ends
 from ..outbox.replay import known_run, local_runs
 from ..outbox.sender import has_sent
 from ..run.experiment import experiment_name
+from ..run.story import ERROR
 from ..server.availability import ServerAway
 from ..server.connection import Connection
 from ..server.local_store import is_missing, open_local_store
 from .context import load_context
+from .which_run import short
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -43,6 +45,7 @@ class LatestRun:
         started: when it started, in UTC.
         ended: when it ended, in UTC; None while it is running.
         metrics: the last value of each of its metrics.
+        error: which node of a failed run has failed, and why; empty if nobody knows.
         url: its page; None if no server shows it.
         waits: whether something of it waits on this machine for the server.
     """
@@ -55,7 +58,13 @@ class LatestRun:
     ended: datetime | None
     metrics: dict[str, float]
     url: str | None
+    error: str = ""
     waits: bool = False
+
+    @property
+    def short_id(self) -> str:
+        """The beginning of its id, which other commands take."""
+        return short(self.run_id)
 
     @property
     def seconds(self) -> float | None:
@@ -173,8 +182,14 @@ def _completed(run: LatestRun, here: LatestRun | None) -> LatestRun:
     if here is None:
         return run
     metrics = {**run.metrics, **here.metrics}
-    status, ended = here.status, here.ended
-    return replace(run, status=status, ended=ended, metrics=metrics, waits=True)
+    return replace(
+        run,
+        status=here.status,
+        ended=here.ended,
+        error=here.error,
+        metrics=metrics,
+        waits=True,
+    )
 
 
 def _search(
@@ -219,6 +234,7 @@ def _latest(run: "Run", connection: Connection) -> LatestRun:
         started=_time(info.start_time),
         ended=_time(info.end_time) if info.end_time else None,
         metrics=run.data.metrics,
+        error=run.data.tags.get(ERROR, "") if info.status == "FAILED" else "",
         url=connection.url(info),
     )
 

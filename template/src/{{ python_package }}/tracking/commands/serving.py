@@ -26,12 +26,12 @@ from ..datasets.models import MlflowModelTrackingDataset
 from ..errors import TrackingError, did_you_mean
 from ..run.experiment import experiment_name
 from ..server.connection import Connection
-from ..server.local_store import is_missing, open_local_store
 from ..serving.connect import models
 from ..serving.flavor import PIPELINE
 from ..serving.node import Packing
-from .context import load_context
+from .context import connected, load_context
 from .ui import is_free, run_server
+from .which_run import run_id_of
 
 _HOST = "127.0.0.1"
 
@@ -53,35 +53,31 @@ def downloaded_model(
         TrackingError: there is none, or the server does not answer.
     """
     context = load_context(project, env)
-    experiment = experiment_name(mlflow_config(context).tracking.experiment, context)
     with TemporaryDirectory(prefix="kedro-mlflow-") as folder:
-        with _connected(context):
+        with _connected(context) as connection:
             from mlflow.artifacts import download_artifacts
 
-            uri = _uri(which, pipeline, experiment)
+            if which and re.fullmatch("[0-9a-f]{8,31}", which):
+                which = run_id_of(which, connection, context)
+            uri = _uri(which, pipeline, context)
             click.echo(f"The model is {uri}", err=True)
             path = download_artifacts(uri, dst_path=folder)
         yield path  # without a login
 
 
 @contextmanager
-def _connected(context: KedroContext) -> Iterator[None]:
+def _connected(context: KedroContext) -> Iterator[Connection]:
     """Connect to the server; what MLflow and the catalog refuse becomes a sentence."""
-    with Connection(mlflow_config(context).server, context) as connection:
-        if is_missing(connection.uri):
-            raise TrackingError(f"There are no runs yet at {connection.display_uri}.")
-        if connection.artifact_root:
-            open_local_store(connection.uri, connection.artifact_root)
-        from mlflow.exceptions import MlflowException
+    from mlflow.exceptions import MlflowException
 
-        try:
-            with connection.translate_errors():
-                yield
-        except (MlflowException, DatasetError) as error:
-            raise TrackingError(str(error)) from None
+    try:
+        with connected(context) as connection:
+            yield connection
+    except (MlflowException, DatasetError) as error:
+        raise TrackingError(str(error)) from None
 
 
-def _uri(which: str | None, pipeline: str | None, experiment: str) -> str:
+def _uri(which: str | None, pipeline: str | None, context: KedroContext) -> str:
     from mlflow import MlflowClient
 
     if which and not re.fullmatch("[0-9a-f]{32}", which):
@@ -90,6 +86,7 @@ def _uri(which: str | None, pipeline: str | None, experiment: str) -> str:
         if re.match(r"m-|.*[/@]", which):
             return f"models:/{which}"
         return f"models:/{which}/latest"
+    experiment = experiment_name(mlflow_config(context).tracking.experiment, context)
     client = MlflowClient()
     if which:
         ids = [client.get_run(which).info.experiment_id]
@@ -156,8 +153,14 @@ def predict(model: str, file: Path) -> str:
     return done.stdout
 
 
-def package(project: Path, env: str, run_id: str, pipeline: str) -> list[str]:
+def package(project: Path, env: str, which: str, pipeline: str) -> list[str]:
     """Log the models of a pipeline to a run that has ended, from the run's artifacts.
+
+    Args:
+        project: the project.
+        env: its environment.
+        which: the run, as ``run_id_of`` takes it.
+        pipeline: a registered pipeline.
 
     Returns:
         Their URIs.
@@ -174,9 +177,10 @@ def package(project: Path, env: str, run_id: str, pipeline: str) -> list[str]:
             f"'{pipeline}' is no pipeline with a node of pipeline_model(…)"
             f"{did_you_mean(pipeline, known)}; there are: {', '.join(known) or 'none'}."
         )
-    with _connected(context):
+    with _connected(context) as connection:
         from mlflow import MlflowClient
 
+        run_id = run_id_of(which, connection, context)
         MlflowClient().get_run(run_id)  # or else an error that names it
         return [_logged(context.catalog, *each, run_id) for each in nodes]
 

@@ -94,8 +94,13 @@ def print_runs(latest: LatestRuns, wanted: Sequence[str], project_path: Path) ->
     address = display_uri(latest.tracking_uri, project_path)
     _print_line(console, f"Experiment '{latest.experiment}' at {address}\n")
     console.print(table)
+    failed = [run for run in latest.runs if run.error]
+    if failed or hidden:
+        console.print()
+    for run in failed:
+        _print_line(console, f"{run.short_id} {run.name} failed in {run.error}")
     if hidden:
-        _print_line(console, f"\n--metric NAME shows another: {', '.join(hidden)}")
+        _print_line(console, f"--metric NAME shows another: {', '.join(hidden)}")
 
 
 def print_synced(synced: Sequence[Synced], project_path: Path) -> None:
@@ -145,8 +150,8 @@ def sending() -> Iterator[Callable[[Left, float], bool]]:
 
 
 def _runs(runs: Sequence[LatestRun], metrics: Sequence[str]) -> Table:
-    table = _table("status", "started", "took", "run")
-    names_say_it = all(run.name == run.pipeline for run in runs)
+    table = _table("id", "status", "started", "took", "run")
+    names_say_it = all(run.pipeline in (run.name, "", "__default__") for run in runs)
     if not names_say_it:
         table.add_column("pipeline", overflow="fold")
     for metric in metrics:
@@ -154,6 +159,7 @@ def _runs(runs: Sequence[LatestRun], metrics: Sequence[str]) -> Table:
     now = datetime.now(timezone.utc)
     for run in runs:
         table.add_row(
+            run.short_id,
             Text(_status(run), _COLOURS.get(run.status, "")),
             ago(run.started, now),
             duration(run.seconds) if run.seconds is not None else "",

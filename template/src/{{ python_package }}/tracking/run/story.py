@@ -30,6 +30,7 @@ from .timeline import NodeRun, node_runs, trace_record
 
 NOTE = "mlflow.note.content"
 LOCK_RUN = "lock.run_id"
+ERROR = "kedro.error"
 RERUN_OF = "kedro.rerun_of"
 RERUN = "KEDRO_MLFLOW_RERUN_OF"
 """The variable with the run that this one repeats."""
@@ -203,13 +204,14 @@ class Story:
                 run.run_id, experiment, name, self._command, nodes, error
             )
             outbox.write([record])
+        tags = {ERROR: _where_and_why(nodes, error)} if status == "FAILED" else {}
         if self.options.description and handle.is_new:
-            results = self._validation(nodes)
-            if results or error or not self._is_costly or outbox.has_batch:
-                text = self._description(handle, nodes, error)
-                for key, value in {**results, NOTE: text}.items():
-                    tag = {"key": key, "value": value, "is_optional": True}
-                    outbox.write([Record(run.run_id, "tag", tag)])
+            tags |= self._validation(nodes)
+            if tags or error or not self._is_costly or outbox.has_batch:
+                tags[NOTE] = self._description(handle, nodes, error)
+        for key, value in tags.items():
+            tag = {"key": key, "value": value, "is_optional": True}
+            outbox.write([Record(run.run_id, "tag", tag)])
         if self.options.console:
             text = console_log(outbox.folder, self.options.max_bytes)
             text += without_secrets(_traceback(self._error))
@@ -241,6 +243,12 @@ class Story:
             return "console.log"
         which = self._run_params.get("run_id") or self._run_params.get("session_id")
         return f"console/{str(which).replace(':', '-')}.log"
+
+
+def _where_and_why(nodes: Iterable[NodeRun], error: str) -> str:
+    """Return the node that has failed, if one has, and the first line of its error."""
+    first = next((f"{node.name}: {node.error}" for node in nodes if node.error), error)
+    return first.splitlines()[0]
 
 
 def _traceback(error: BaseException | None) -> str:

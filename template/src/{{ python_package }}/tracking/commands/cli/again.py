@@ -8,7 +8,7 @@ from .options import env_option, environment, format_option, logs_on_stderr, pri
 
 @click.command()
 @env_option
-@click.argument("run_id", metavar="RUN_ID")
+@click.argument("which", metavar="RUN")
 @click.option(
     "--dry-run",
     is_flag=True,
@@ -19,12 +19,13 @@ from .options import env_option, environment, format_option, logs_on_stderr, pri
 def rerun(
     metadata: ProjectMetadata,
     env: str | None,
-    run_id: str,
+    which: str,
     dry_run: bool,
     style: str,
 ) -> None:
     """Run a recorded run again, and compare the two.
 
+    RUN is its id or the beginning of it, as 'kedro mlflow runs' shows it, or its name.
     Commit, patch, packages and command are those of the run. The code is checked out
     beside the project, which stays as it is. The new run has the tag kedro.rerun_of.
 
@@ -37,7 +38,7 @@ def rerun(
 
     project, env = metadata.project_path, environment(env)
     with logs_on_stderr():
-        planned = plan(project, env, run_id)
+        planned = plan(project, env, which)
     if style == "table":
         print_plan(planned)
     if planned.obstacles or dry_run:

@@ -62,8 +62,9 @@ def runs(
 def diff(
     metadata: ProjectMetadata, env: str | None, one: str, other: str, style: str
 ) -> None:
-    """Compare two runs, by their ids.
+    """Compare two runs.
 
+    RUN is a run's id or the beginning of it, as 'kedro mlflow runs' shows it, or its name.
     What differs in metrics, inputs, parameters and source is shown side by side. With
     --format json, an object with a row for each thing that one of them has.
     """

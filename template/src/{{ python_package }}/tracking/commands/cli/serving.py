@@ -77,7 +77,7 @@ def package(
 ) -> None:
     """Log the model of a pipeline to a run that has ended.
 
-    It is made of the artifacts of RUN.
+    It is made of the artifacts of RUN: its id or the beginning of it, or its name.
     """
     from ..serving import package
 

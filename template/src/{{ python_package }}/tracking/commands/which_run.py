@@ -1,0 +1,63 @@
+"""Which run somebody means: by its id, the beginning of the id, or its name."""
+
+import re
+
+from kedro.framework.context import KedroContext
+
+from ..config.loading import mlflow_config
+from ..errors import TrackingError
+from ..outbox.folder import is_local, known_id
+from ..run.experiment import experiment_name
+from ..server.connection import Connection
+
+SHORT = 8  # characters of an id that a list shows
+_MANY = 5  # runs of one name
+
+
+def short(run_id: str) -> str:
+    """Return the beginning of an id that tells runs of one project apart."""
+    return run_id[: run_id.find("-") + 1 + SHORT]  # of "local-…", those after it
+
+
+def run_id_of(which: str, connection: Connection, context: KedroContext) -> str:
+    """Return the id of a run: none or two requests.
+
+    Args:
+        which: its id, or in the experiment of the environment the beginning of its id,
+            or its name.
+        connection: to the environment's server.
+        context: the context of the environment.
+
+    Raises:
+        TrackingError: there is none, there are several, or the server does not have it
+            yet.
+    """
+    if is_local(which) and is_local(known := known_id(which)):
+        raise TrackingError(
+            f"{connection.safe_uri} does not have the run {known} yet; 'kedro mlflow sync' "
+            "sends it."
+        )
+    if re.fullmatch("[0-9a-f]{32}", known_id(which)):
+        return known_id(which)
+    from mlflow import MlflowClient
+
+    client = MlflowClient(connection.uri)
+    name = experiment_name(mlflow_config(context).tracking.experiment, context)
+    experiment, found = client.get_experiment_by_name(name), []
+    if experiment and '"' not in which:
+        is_begun = re.fullmatch("[0-9a-f]{4,31}", which)
+        what = f"run_id LIKE '{which}%'" if is_begun else f'run_name = "{which}"'
+        query = f"attributes.{what}"
+        found = list(client.search_runs([experiment.experiment_id], query))
+    if len(found) == 1:
+        return str(found[0].info.run_id)
+    if not found:
+        raise TrackingError(
+            f"The experiment '{name}' at {connection.safe_uri} has no run '{which}'. "
+            "'kedro mlflow runs' lists the latest ones, with their ids."
+        )
+    ids = ", ".join(short(run.info.run_id) for run in found[:_MANY])
+    more = f" and {len(found) - _MANY} more" if len(found) > _MANY else ""
+    raise TrackingError(
+        f"'{which}' is {len(found)} runs: {ids}{more}. Give one of them."
+    )
