@@ -1,6 +1,8 @@
 """Fixtures for all tests: no telemetry, and a rendered project that is made once."""
 
 import os
+import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,12 @@ TEMPLATE = Path(__file__).parents[1]
 os.environ["DO_NOT_TRACK"] = "1"
 for name in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "KEDRO_ENV"):
     os.environ.pop(name, None)
+
+_MEMORY = Path("/dev/shm")  # noqa: S108
+if "TMPDIR" not in os.environ and _MEMORY.is_dir() and os.access(_MEMORY, os.W_OK):
+    if shutil.disk_usage(_MEMORY).free > 8e9:
+        # git and SQLite wait for a disk after each of thousands of small files.
+        os.environ["TMPDIR"] = tempfile.tempdir = str(_MEMORY)
 
 Render = Callable[..., Path]
 
