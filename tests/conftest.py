@@ -16,12 +16,20 @@ for name in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "KEDRO_ENV"):
     os.environ.pop(name, None)
 
 _MEMORY = Path("/dev/shm")  # noqa: S108
+_folder = ""
 if "TMPDIR" not in os.environ and _MEMORY.is_dir() and os.access(_MEMORY, os.W_OK):
     if shutil.disk_usage(_MEMORY).free > 8e9:
         # git and SQLite wait for a disk after each of thousands of small files.
-        os.environ["TMPDIR"] = tempfile.tempdir = str(_MEMORY)
+        _folder = tempfile.mkdtemp(prefix="copier-kedro-mlflow-", dir=_MEMORY)
+        os.environ["TMPDIR"] = tempfile.tempdir = _folder
 
 Render = Callable[..., Path]
+
+
+def pytest_sessionfinish(exitstatus: int) -> None:
+    """Leave the memory, unless there is something to look at."""
+    if _folder and exitstatus == pytest.ExitCode.OK:
+        shutil.rmtree(_folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
