@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from copier import run_copy
 
+from tests import jinja_cache
+
 TEMPLATE = Path(__file__).parents[1]
 os.environ["DO_NOT_TRACK"] = "1"
 for name in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "KEDRO_ENV"):
@@ -22,6 +24,8 @@ if "TMPDIR" not in os.environ and _MEMORY.is_dir() and os.access(_MEMORY, os.W_O
         # git and SQLite wait for a disk after each of thousands of small files.
         _folder = tempfile.mkdtemp(prefix="copier-kedro-mlflow-", dir=_MEMORY)
         os.environ["TMPDIR"] = tempfile.tempdir = _folder
+
+jinja_cache.install()
 
 Render = Callable[..., Path]
 

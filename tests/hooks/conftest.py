@@ -21,6 +21,7 @@ class PreCommit:
             **os.environ,
             "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
             "PRE_COMMIT_HOME": str(home),
+            "PIP_NO_COMPILE": "1",  # of which each hook would use a little
         }
 
     def __call__(
@@ -59,8 +60,10 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
 
 
 @pytest.fixture(scope="session")
-def pre_commit(tmp_path_factory: pytest.TempPathFactory) -> PreCommit:
-    return PreCommit(tmp_path_factory.mktemp("pre-commit"))
+def pre_commit(tmp_path_factory: pytest.TempPathFactory, testrun_uid: str) -> PreCommit:
+    """pre-commit, whose environments the processes of the tests share."""
+    root = tmp_path_factory.getbasetemp().parent
+    return PreCommit(root / f"pre-commit-{testrun_uid}")
 
 
 @pytest.fixture(scope="session")

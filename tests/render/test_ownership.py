@@ -3,6 +3,7 @@
 import itertools
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,14 +57,22 @@ def test_paths_depend_on_these_answers_only() -> None:
     assert questions & words == set(CHOICES)
 
 
+def every_pair(asked: list[str]) -> Iterator[dict[str, Any]]:
+    """Yield answers such that any two of them are together at least once."""
+    seen: set[tuple[object, ...]] = set()
+    for values in itertools.product(*(CHOICES[name] for name in asked)):
+        pairs = set(
+            itertools.combinations(zip(asked, map(repr, values), strict=True), 2)
+        )
+        if not pairs <= seen:
+            seen |= pairs
+            yield dict(zip(asked, values, strict=True))
+
+
 def test_every_path_has_one_owner(render: Render) -> None:
     in_turn = ("python_package", "orchestrator")
     asked = [name for name in CHOICES if name not in in_turn]
-    combinations = [
-        dict(zip(asked, values, strict=True))
-        for values in itertools.product(*(CHOICES[name] for name in asked))
-    ]
-    for number, answers in enumerate(combinations):
+    for number, answers in enumerate(every_pair(asked)):
         answers |= {n: CHOICES[n][number % len(CHOICES[n])] for n in in_turn}
         for path in paths(render(**answers)):
             assert len(owners(path)) == 1, f"{path}: {owners(path)}"

@@ -42,7 +42,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-UPDATES = int(os.environ.get("UPDATES", "24"))
+UPDATES = int(os.environ.get("UPDATES", "8"))
 SHARES = int(os.environ.get("UPDATES_SHARES", "2"))
 """Worker processes among which the updates are divided."""
 
