@@ -37,8 +37,9 @@ engines: .venv  ## the real engines: Airflow, Dagster, Dask, loky, Prefect, Ray
 	$(UV) pip install --quiet --python .engines/projects --group dev --group engines
 	.engines/projects/bin/python -m pytest -n 0 tests/engines
 
-test-slow: .venv  ## environments and servers of their own: packages, logins, adopting, serving
+test-slow: .venv  ## environments and servers of their own, and more of what varies
 	.venv/bin/python -m pytest -m slow
+	UPDATES=24 .venv/bin/python -m pytest tests/update/test_property.py
 
 test-lowest: .venv  ## the tracking module on the lowest versions that a project allows
 	$(UV) venv --quiet --clear .venv-lowest

@@ -10,11 +10,10 @@ from tests.conftest import TEMPLATE
 from tests.e2e.newcomer import runs
 from tests.e2e.reader import Reader
 
+pytestmark = pytest.mark.slow  # run by 'make test-slow'
 
-@pytest.mark.parametrize(
-    "installer",
-    ["uv sync", pytest.param("pip install -e", marks=pytest.mark.slow)],
-)
+
+@pytest.mark.parametrize("installer", ["uv sync", "pip install -e"])
 def test_project_is_started_run_and_shown(tmp_path: Path, installer: str) -> None:
     with Reader("README.md", tmp_path) as reader:
         assert len(list(reader.activate(installer))) == 1
@@ -26,7 +25,6 @@ def test_project_is_started_run_and_shown(tmp_path: Path, installer: str) -> Non
         )
 
 
-@pytest.mark.slow
 def test_demo_shows_the_run() -> None:
     first = (TEMPLATE / "README.md").read_text("utf-8").split("```")[1]
     commands = [line.split("#")[0].strip() for line in first.splitlines()[1:]]

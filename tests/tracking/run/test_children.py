@@ -53,7 +53,10 @@ def run_from_the_command_line(
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("runner", ["SequentialRunner", "ThreadRunner"])
+@pytest.mark.parametrize(
+    "runner",
+    ["SequentialRunner", pytest.param("ThreadRunner", marks=pytest.mark.slow)],
+)
 def test_processes_of_a_node_log_to_its_run(project: Project, runner: str) -> None:
     methods = ["spawn", "forkserver"]
     functions = ("log_in_processes", "log_in_subprocess", "log_in_joblib")

@@ -70,10 +70,15 @@ def run_in_shell(project: Project, command: str) -> tuple[list[str], Run]:
 @pytest.mark.parametrize(
     "options",
     [
-        "",
+        pytest.param("", marks=pytest.mark.slow),
         "--pipelines one,other --runner ThreadRunner",
-        "--nodes first,second-node --params text='2024'",
-        "--from-nodes second-node --pipelines one --to-nodes second-node",
+        pytest.param(
+            "--nodes first,second-node --params text='2024'", marks=pytest.mark.slow
+        ),
+        pytest.param(
+            "--from-nodes second-node --pipelines one --to-nodes second-node",
+            marks=pytest.mark.slow,
+        ),
         "--runner tracked.runners.OneByOne --conf-source conf --async",
         '--params "a=2.5,text=\'it is \\"quoted\\" 100% & $HOME\',nested.deep=null"',
     ],
