@@ -167,8 +167,9 @@ def _dry(folder: Path) -> Synced:
 
 def _untouched(folder: Path, message: str = "") -> Synced:
     """Say what waits, or that the outbox is not ours to send."""
-    lock = Lock(folder)
-    is_ours = about(folder).host == this_host() and lock.acquire()
+    lock, is_ours = Lock(folder), False
+    with suppress(OSError):  # nobody can lock on this file system
+        is_ours = about(folder).host == this_host() and lock.acquire()
     lock.release()
     return _waiting(folder, message) if is_ours else _not_ours(folder)
 
