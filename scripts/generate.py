@@ -6,13 +6,14 @@ from pathlib import Path
 
 import yaml
 
-from . import reference
+from . import errors, reference
 
 REPOSITORY = Path(__file__).parents[1]
 TEMPLATE = REPOSITORY / "template"
 TRACKING = TEMPLATE / "src" / "{{ python_package }}" / "tracking"
 SCHEMA = TEMPLATE / "conf" / "mlflow.schema.json"
 PAGES = REPOSITORY / "docs" / "reference"
+TROUBLESHOOTING = REPOSITORY / "docs" / "troubleshooting.md"
 
 MLFLOW_YML = TEMPLATE / "conf" / "base" / "mlflow.yml.jinja"
 
@@ -61,14 +62,22 @@ def mlflow_yml() -> str:
 
 
 def pages() -> dict[Path, str]:
-    """Return the pages of the reference, by their paths."""
+    """Return the pages of the reference and of all errors, by their paths."""
     from tracking.config.options import KedroMlflowConfig
 
     questions = yaml.safe_load((REPOSITORY / "copier.yml").read_text("utf-8"))
+    notes = yaml.safe_load((Path(__file__).parent / "errors.yml").read_text("utf-8"))
     return {
         PAGES / "mlflow-yml.md": reference.mlflow_yml(KedroMlflowConfig),
         PAGES / "answers.md": reference.answers(questions),
+        TROUBLESHOOTING: errors.page(sentences(), notes),
     }
+
+
+def sentences() -> list[errors.Sentence]:
+    """Return every error and warning of the project's code, the hooks and the fleet."""
+    folders = [TRACKING, REPOSITORY / "hooks", REPOSITORY / "fleet"]
+    return errors.sentences(folders, REPOSITORY)
 
 
 def checksums() -> str:
