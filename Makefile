@@ -56,7 +56,7 @@ docs: .venv  ## build the website of docs/ into site/
 	.venv/bin/python -m sphinx -W --keep-going -q -d .venv/doctrees docs site
 	@echo "The website is at site/index.html"
 
-generated: .venv  ## regenerate the schema of mlflow.yml, docs/reference/ and the checksums
+generated: .venv  ## regenerate the schema of mlflow.yml, docs/reference/, the page of errors and the checksums
 	.venv/bin/python -m scripts.generate
 
 screenshots: .venv  ## take the pictures of the tutorial again, with Chromium

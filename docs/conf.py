@@ -13,16 +13,20 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx_click",
+    "sphinx_copybutton",
     "docstrings",
 ]
 autodoc_typehints = "none"  # the table of arguments has them
 myst_heading_anchors = 3
+copybutton_prompt_text = "$ "  # of a console, which is not copied
+copybutton_only_copy_prompt_lines = True
 smartquotes = False  # which would make a dash of --env
 
 html_theme = "furo"
 html_title = project
 html_static_path = ["_static"]
 html_css_files = ["tables.css"]
+html_js_files = ["tables.js"]
 html_copy_source = False
 html_show_copyright = False
 html_show_sphinx = False

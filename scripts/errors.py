@@ -17,7 +17,8 @@ Every error and warning of ours, in its own words. Search this page for a few wo
 see; `…` stands for what differs, such as a name or an address. A sentence that is not here is
 Kedro's, MLflow's or that of another library.
 
-A message usually says which file and key to look at. `kedro mlflow check --all` finds most of
+Indented below a sentence stand phrases that it may have in that place. A message usually says
+which file and key to look at. `kedro mlflow check --all` finds most of
 these before a run does.
 """
 _NO_SENTENCE = ("AttributeError", "NotImplementedError", "KeyError", "SystemExit")
@@ -162,7 +163,9 @@ class _Reader:
                 yield from self._reached(each, module, seen)
             return
         for child in ast.iter_child_nodes(node):
-            if not (isinstance(node, ast.JoinedStr) and isinstance(child, ast.Constant)):
+            if not (
+                isinstance(node, ast.JoinedStr) and isinstance(child, ast.Constant)
+            ):
                 yield from self._reached(child, module, seen)
 
     def _targets(self, name: str, module: _Module) -> Iterator[tuple[_Module, ast.AST]]:
@@ -288,8 +291,9 @@ def _assignments(scope: ast.AST) -> dict[str, list[ast.expr]]:
         match node:
             case ast.Assign(targets=targets, value=value):
                 pairs = [(target, value) for target in targets]
-            case ast.AugAssign(target=target, value=value) | ast.NamedExpr(
-                target=target, value=value
+            case (
+                ast.AugAssign(target=target, value=value)
+                | ast.NamedExpr(target=target, value=value)
             ):
                 pairs = [(target, value)]
             case ast.For(target=target, iter=value):
