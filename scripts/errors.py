@@ -121,19 +121,16 @@ class _Reader:
                 return "".join(self._text(each, module) for each in values)
             case ast.BinOp(left=left, op=ast.Add(), right=right):
                 return self._text(left, module) + self._text(right, module)
-            case ast.FormattedValue(value=ast.Name(id=name)):
-                return self._constant(name, module)
-            case ast.Name(id=name):
-                found = self._locals.get(name, [])
-                if len(found) == 1 and name not in module.constants:
-                    return self._text(found[0], module)
-                return self._constant(name, module)
+            case ast.FormattedValue(value=ast.Name(id=name)) | ast.Name(id=name):
+                return self._named(name, module, is_whole=isinstance(node, ast.Name))
         return GAP
 
-    def _constant(self, name: str, module: _Module) -> str:
+    def _named(self, name: str, module: _Module, is_whole: bool) -> str:
+        """Return the text that a name stands for, if there is only one."""
+        if is_whole and len(found := self._locals.get(name, [])) == 1:
+            return self._text(found[0], module)
         value = module.constants.get(name)
-        text = GAP if value is None else self._text(value, module)
-        return text if len(text) < 400 else GAP
+        return GAP if value is None else self._text(value, module)
 
     def _parts(self, message: ast.expr) -> list[str]:
         found: dict[str, None] = {}

@@ -53,7 +53,7 @@ def test_every_raised_sentence_is_on_the_page() -> None:
     [
         lambda: refuse_artifact_name("a#1.json"),
         lambda: registry_uri("localhost:5000", Path("/project")),
-        lambda: OAuth2ClientCredentialsProvider(),
+        OAuth2ClientCredentialsProvider,
         lambda: offline_mode(ServerOptions()),
     ],
     ids=["artifact", "address", "login", "offline"],
