@@ -1,7 +1,9 @@
 """``kedro mlflow runs`` lists the latest runs briefly, and creates nothing."""
 
+import importlib
 import json
 import re
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -9,8 +11,10 @@ import mlflow
 import pytest
 from kedro.framework.startup import bootstrap_project
 from kedro.pipeline import Pipeline, node
+from tracking.commands.filters import point_in_time
+from tracking.commands.run_table import Wanted, print_runs
 from tracking.commands.runs import LatestRun, LatestRuns, latest_runs
-from tracking.commands.tables import print_runs
+from tracking.errors import TrackingError
 
 from tests.recorder import recorder
 from tests.tracking import nodes
@@ -148,7 +152,7 @@ def latest(**metrics: float) -> LatestRuns:
     return LatestRuns("tracked", "1", "sqlite:////there/mlflow.db", [run])
 
 
-@pytest.mark.parametrize(("width", "shown"), [(60, 0), (80, 2), (200, 9)])
+@pytest.mark.parametrize(("width", "shown"), [(50, 0), (80, 3), (200, 9)])
 def test_as_many_metrics_as_fit(
     width: int,
     shown: int,
@@ -156,7 +160,7 @@ def test_as_many_metrics_as_fit(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(width))
-    print_runs(latest(**{f"metric_{n}": n for n in range(9)}), [], Path("/"))
+    print_runs(latest(**{f"metric_{n}": n for n in range(9)}), Wanted(), Path("/"))
     table, _, hidden = capsys.readouterr().out.partition("--metric NAME shows another:")
     names = [f"metric_{n}" for n in range(9)]
     assert re.findall(r"metric_\d", table) == names[:shown]
@@ -166,12 +170,122 @@ def test_as_many_metrics_as_fit(
     assert "2 min 0 s" in table
 
 
-def test_metrics_that_are_wanted_are_shown_whole(
+def test_metrics_that_are_wanted_are_shown_whole_in_further_tables(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("COLUMNS", "60")
     metrics = {f"a_long_name_of_metric_{n}": n + 0.25 for n in range(3)}
-    print_runs(latest(**metrics), list(metrics), Path("/"))
+    print_runs(latest(**metrics), Wanted(list(metrics)), Path("/"))
     table = capsys.readouterr().out
     assert all(name in table for name in metrics)
-    assert re.search(r"0\.25 +1\.25 +2\.25", table)
+    assert max(map(len, table.splitlines())) <= 60
+    assert re.search(r"00000000 +0\.25 +1\.25 *\n", table)
+    assert re.search(r"00000000 +2\.25 *\n", table)
+
+
+def test_long_names_and_values_make_no_table_wider_than_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (run,) = latest(accuracy=0.5).runs
+    long = replace(run, name="n" * 90, pipeline="p" * 90, params={"x": "v" * 90})
+    other = replace(run, params={"x": "w", "only_here": "1"})
+    listed = LatestRuns("tracked", "1", "sqlite:////there/mlflow.db", [long, other])
+    for width in (30, 80, 120):
+        monkeypatch.setenv("COLUMNS", str(width))
+        for wanted in (Wanted(), Wanted(["accuracy"], ["x"])):
+            print_runs(listed, wanted, Path("/"))
+            shown = capsys.readouterr().out.splitlines()
+            table = shown[2:] if width > 30 else shown[2:5]  # a hint may be longer
+            assert max(map(len, table)) <= width
+
+
+def test_parameters_that_differ_are_columns_and_others_are_not(
+    project: Project,
+) -> None:
+    for run_id, c in (
+        (log(project.client, "first", "FINISHED", accuracy=0.5), "1.0"),
+        (log(project.client, "second", "FINISHED", accuracy=0.75), "0.1"),
+    ):
+        project.client.log_param(run_id, "model.C", c)
+        project.client.log_param(run_id, "seed", 3)
+    shown = kedro_here(project, "runs").stdout
+    assert re.search(r"accuracy +model\.C\n", shown)
+    assert re.search(r"second +0\.75 +0\.1 *\n", shown)
+    assert "seed" not in shown
+    assert re.search(r"seed\n", kedro_here(project, "runs", "--param", "seed").stdout)
+    done = kedro_here(project, "runs", "--param", "sed")
+    assert done.returncode == 1
+    assert "has the parameter 'sed' (did you mean 'seed'?)" in done.stderr
+
+
+def test_filters_are_joined_by_and(project: Project) -> None:
+    project.write("conf/base/parameters.yml", {"a": 1})
+    log(project.client, "bad", "FAILED", loss=9)
+    log(project.client, "good", "FINISHED", loss=1)
+    metric = Pipeline([node(nodes.log_in_node, "params:a", None, name="one")])
+    both = {"training": metric, "train": Pipeline([node(nodes.one, "params:a", "b")])}
+    project.run(both, pipeline_names=["training"])
+    project.run(both, pipeline_names=["train"])
+
+    def names(*words: str) -> list[str]:
+        done = kedro_here(project, "runs", "--format", "json", *words)
+        assert done.returncode == 0, done.stderr
+        return [run["name"] for run in json.loads(done.stdout)]
+
+    assert names("--status", "failed") == ["bad"]
+    assert names("--pipeline", "train") == ["train"]
+    assert names("--pipeline", "training", "--limit", "1") == ["training"]
+    assert names("--where", "metrics.loss < 5") == ["good"]
+    assert names("--where", "metrics.loss > 0", "--status", "FAILED") == ["bad"]
+    assert len(names("--since", "1h")) == 4
+    assert names("--since", "2999-01-01") == []
+    done = kedro_here(project, "runs", "--pipeline", "none")
+    assert "No run in the experiment 'tracked' at mlruns/mlflow.db is as" in done.stdout
+    done = kedro_here(project, "runs", "--where", "metrics.loss ~ 5")
+    assert done.returncode == 1
+    assert 'MLflow does not understand --where "metrics.loss ~ 5"' in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_since_is_so_long_ago_or_a_date() -> None:
+    now = datetime(2026, 11, 27, 12, tzinfo=timezone.utc)
+    assert point_in_time("2d", now) == now - timedelta(days=2)
+    assert point_in_time("90m", now) == now - timedelta(minutes=90)
+    assert point_in_time("2026-11-20T10:00+02:00", now).hour == 8
+    local = datetime(2026, 11, 20).astimezone()
+    assert point_in_time("2026-11-20", now) == local
+    with pytest.raises(TrackingError, match="--since is 'last week', which is no time"):
+        point_in_time("last week", now)
+
+
+def test_watch_ends_when_no_run_is_under_way(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = log(project.client, "slow", "RUNNING", loss=1)
+    pauses = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 2:
+            project.client.set_terminated(run_id, "FINISHED")
+
+    module = importlib.import_module("tracked.tracking.commands.run_table")
+    monkeypatch.setattr(module.time, "sleep", pause)
+    done = kedro_here(project, "runs", "--watch")
+    assert (done.returncode, len(pauses)) == (0, 2)
+    assert done.stdout.count("FINISHED") == 1
+    assert "RUNNING" not in done.stdout
+
+
+def test_ctrl_c_ends_the_watching(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log(project.client, "slow", "RUNNING", loss=1)
+
+    def interrupt(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    module = importlib.import_module("tracked.tracking.commands.run_table")
+    monkeypatch.setattr(module.time, "sleep", interrupt)
+    done = kedro_here(project, "runs", "--watch")
+    assert (done.returncode, done.stdout.count("RUNNING")) == (0, 1)

@@ -2,9 +2,9 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from math import isfinite
 from pathlib import Path
@@ -24,11 +24,15 @@ from ..server.availability import ServerAway
 from ..server.connection import Connection
 from ..server.local_store import is_missing, open_local_store
 from .context import load_context
+from .filters import Filters
 from .which_run import short
 
 if TYPE_CHECKING:
+    from mlflow import MlflowClient
     from mlflow.entities import Run
 
+_NO_FILTERS = Filters()
+_PAGE = 100  # runs in a request, if some of them may be dropped
 _PIPELINES = re.compile(r"--pipelines?[ =]('[^']+'|\S+)")
 
 
@@ -45,6 +49,7 @@ class LatestRun:
         started: when it started, in UTC.
         ended: when it ended, in UTC; None while it is running.
         metrics: the last value of each of its metrics.
+        params: its parameters.
         error: which node of a failed run has failed, and why; empty if nobody knows.
         url: its page; None if no server shows it.
         waits: whether something of it waits on this machine for the server.
@@ -60,6 +65,7 @@ class LatestRun:
     url: str | None
     error: str = ""
     waits: bool = False
+    params: dict[str, str] = field(default_factory=dict)
 
     @property
     def short_id(self) -> str:
@@ -111,15 +117,25 @@ class LatestRuns:
             TrackingError: no run has a wanted metric.
         """
         counts = Counter(name for run in self.runs for name in run.metrics)
-        for name in wanted if self.runs else ():
-            if name not in counts:
-                known = ", ".join(sorted(counts)) or "none at all"
-                raise TrackingError(
-                    f"None of these runs has the metric '{name}'"
-                    f"{did_you_mean(name, counts)}; they have: {known}. --limit looks "
-                    "further back."
-                )
+        if self.runs:
+            _refuse_unknown("metric", wanted, counts)
         return list(wanted) or sorted(counts, key=lambda name: (-counts[name], name))
+
+    def params(self, wanted: Sequence[str] = ()) -> list[str]:
+        """Return the parameters to show: those wanted, or those that differ.
+
+        Raises:
+            TrackingError: no run has a wanted parameter.
+        """
+        counts = Counter(name for run in self.runs for name in run.params)
+        if self.runs:
+            _refuse_unknown("param", wanted, counts)
+        values = {
+            name: {run.params[name] for run in self.runs if name in run.params}
+            for name in counts
+        }
+        differ = [name for name in counts if len(values[name]) > 1]
+        return list(wanted) or sorted(differ, key=lambda name: (-counts[name], name))
 
     def as_dicts(self, metrics: Sequence[str]) -> list[dict[str, Any]]:
         """Return the runs for JSON, each with its experiment and its store."""
@@ -131,36 +147,75 @@ class LatestRuns:
         return [{**run.as_dict(metrics), **store} for run in self.runs]
 
 
-def latest_runs(project_path: Path, env: str, limit: int) -> LatestRuns:
+def _refuse_unknown(
+    option: str, wanted: Sequence[str], counts: Mapping[str, int]
+) -> None:
+    what = {"metric": "metric", "param": "parameter"}[option]
+    for name in wanted:
+        if name not in counts:
+            known = ", ".join(sorted(counts)) or "none at all"
+            raise TrackingError(
+                f"None of these runs has the {what} '{name}'"
+                f"{did_you_mean(name, counts)}; they have: {known}. --limit looks "
+                "further back."
+            )
+
+
+def latest_runs(
+    project_path: Path, env: str, limit: int, filters: Filters = _NO_FILTERS
+) -> LatestRuns:
     """Fetch the latest runs of an environment: two requests, which create nothing.
 
     Raises:
-        TrackingError: the configuration has an error, or the server does not answer or
-            refuses the login.
+        TrackingError: the configuration or the filter has an error, or the server does
+            not answer or refuses the login.
+    """
+    with runs_of(project_path, env, limit, filters) as fetch:
+        return fetch()
+
+
+@contextmanager
+def runs_of(
+    project_path: Path, env: str, limit: int, filters: Filters = _NO_FILTERS
+) -> Iterator[Callable[[], LatestRuns]]:
+    """Connect to an environment; yield what fetches its latest runs, again and again.
+
+    Raises:
+        TrackingError: as in ``latest_runs``.
     """
     context = load_context(project_path, env)
     config = mlflow_config(context)
     name = experiment_name(config.tracking.experiment, context)
     with Connection(config.server, context) as connection:
-        here = {run.run_id: run for run in _recorded(context, connection, name)}
-        try:
-            experiment_id, found, message = _search(connection, name, limit)
-            only_here = [run for run in here.values() if is_local(run.run_id)]
-        except ServerAway as away:
-            if not here:
-                raise
-            experiment_id, found, message = None, [], away.message
-            only_here = list(here.values())
-        runs = [_latest(run, connection) for run in found]
-        runs = [_completed(run, here.get(run.run_id)) for run in runs] + only_here
-        runs.sort(key=lambda run: run.started, reverse=True)
-        message = "" if runs and found else message
-        return LatestRuns(
-            name, experiment_id, connection.safe_uri, runs[:limit], message
-        )
+        yield lambda: _fetched(context, connection, name, limit, filters)
 
 
-def _recorded(
+def _fetched(
+    context: KedroContext,
+    connection: Connection,
+    name: str,
+    limit: int,
+    filters: Filters,
+) -> LatestRuns:
+    here = {run.run_id: run for run in recorded_here(context, connection, name)}
+    try:
+        experiment_id, found, message = _search(connection, name, limit, filters)
+        only_here = [run for run in here.values() if is_local(run.run_id)]
+    except ServerAway as away:
+        if not here:
+            raise
+        experiment_id, found, message = None, [], away.message
+        only_here = list(here.values())
+    if filters.where:
+        only_here = []  # only a server can tell
+    runs = [_completed(run, here.get(run.run_id)) for run in found] + only_here
+    runs = [run for run in runs if filters.take(run.pipeline, run.status, run.started)]
+    runs.sort(key=lambda run: run.started, reverse=True)
+    message = "" if runs and found else message
+    return LatestRuns(name, experiment_id, connection.safe_uri, runs[:limit], message)
+
+
+def recorded_here(
     context: KedroContext, connection: Connection, experiment: str
 ) -> list[LatestRun]:
     """Return the runs of an experiment of which something waits on this machine."""
@@ -193,8 +248,8 @@ def _completed(run: LatestRun, here: LatestRun | None) -> LatestRun:
 
 
 def _search(
-    connection: Connection, experiment: str, limit: int
-) -> "tuple[str | None, Sequence[Run], str]":
+    connection: Connection, experiment: str, limit: int, filters: Filters
+) -> "tuple[str | None, Sequence[LatestRun], str]":
     """Return the experiment's id, its latest runs, and a message if there are none."""
     if is_missing(connection.uri):
         return None, (), f"No runs yet: the first one creates {connection.display_uri}."
@@ -214,13 +269,51 @@ def _search(
             )
         if there.lifecycle_stage == "deleted":
             return None, (), f"No runs: {title} at {connection.display_uri} is deleted."
-        runs = client.search_runs(
-            [there.experiment_id],
-            max_results=limit,
-            order_by=["attributes.start_time DESC"],
-        )
-    message = "" if runs else f"No runs yet in {title} at {connection.display_uri}."
-    return there.experiment_id, runs, message
+        runs: list[LatestRun] = []
+        for run in _pages(client, there.experiment_id, limit, filters):
+            latest = _latest(run, connection)
+            if filters.take(latest.pipeline, latest.status, latest.started):
+                runs.append(latest)
+            if len(runs) == limit:
+                break
+    where = f"in {title} at {connection.display_uri}"
+    none = f"No run {where} is as asked for." if filters else f"No runs yet {where}."
+    return there.experiment_id, runs, "" if runs else none
+
+
+def _pages(
+    client: "MlflowClient", experiment_id: str, limit: int, filters: Filters
+) -> "Iterator[Run]":
+    """Yield the runs that MLflow finds; most often all are in one request.
+
+    Raises:
+        TrackingError: MLflow does not understand ``--where``.
+    """
+    from mlflow.exceptions import MlflowException
+
+    token = None
+    while True:
+        try:
+            page = client.search_runs(
+                [experiment_id],
+                filters.query,
+                max_results=max(limit, _PAGE) if filters.pipeline else limit,
+                order_by=["attributes.start_time DESC"],
+                page_token=token,
+            )
+        except MlflowException as error:
+            if not filters.where or error.error_code != "INVALID_PARAMETER_VALUE":
+                raise
+            said = error.message.removeprefix("INVALID_PARAMETER_VALUE: ")
+            raise TrackingError(
+                f'MLflow does not understand --where "{filters.where}": {said} Write '
+                "it as in the search box of its page, for example "
+                "\"metrics.accuracy > 0.9 and params.C = '1.0'\"."
+            ) from None
+        yield from page
+        token = page.token
+        if not token:
+            return
 
 
 def _latest(run: "Run", connection: Connection) -> LatestRun:
@@ -234,6 +327,7 @@ def _latest(run: "Run", connection: Connection) -> LatestRun:
         started=_time(info.start_time),
         ended=_time(info.end_time) if info.end_time else None,
         metrics=run.data.metrics,
+        params=run.data.params,
         error=run.data.tags.get(ERROR, "") if info.status == "FAILED" else "",
         url=connection.url(info),
     )

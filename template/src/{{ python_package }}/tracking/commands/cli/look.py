@@ -1,10 +1,13 @@
 """Look at runs, and send what waits: ``runs``, ``diff``, ``ui``, ``sync``."""
 
+from contextlib import ExitStack
+from datetime import datetime, timezone
 from pathlib import Path
 
 import click
 from kedro.framework.startup import ProjectMetadata
 
+from ...terminal.progress import progress
 from .options import env_option, environment, format_option, logs_on_stderr, print_json
 
 
@@ -19,6 +22,33 @@ from .options import env_option, environment, format_option, logs_on_stderr, pri
     "many as fit.",
 )
 @click.option(
+    "--param",
+    "params",
+    metavar="NAME",
+    multiple=True,
+    help="A parameter to show; may be repeated. Default: those that differ, if they fit.",
+)
+@click.option("--pipeline", metavar="NAME", default="", help="Only its runs.")
+@click.option(
+    "--status",
+    type=click.Choice(
+        ["RUNNING", "FINISHED", "FAILED", "KILLED"], case_sensitive=False
+    ),
+    default=None,
+    help="Only runs with this status.",
+)
+@click.option(
+    "--since",
+    metavar="TIME",
+    help="Only runs that started since then: 30m, 12h, 2d, 1w, or 2026-11-20.",
+)
+@click.option(
+    "--where",
+    metavar="FILTER",
+    default="",
+    help='Only runs that MLflow finds with this, such as "metrics.accuracy > 0.9".',
+)
+@click.option(
     "--limit",
     type=click.IntRange(1, 1000),
     metavar="NUMBER",
@@ -26,31 +56,51 @@ from .options import env_option, environment, format_option, logs_on_stderr, pri
     show_default=True,
     help="How many runs to show.",
 )
+@click.option(
+    "--watch", is_flag=True, help="Show them anew while one of them is under way."
+)
 @format_option
 @click.pass_obj
 def runs(
     metadata: ProjectMetadata,
     env: str | None,
     metrics: tuple[str, ...],
+    params: tuple[str, ...],
+    pipeline: str,
+    status: str | None,
+    since: str | None,
+    where: str,
     limit: int,
+    watch: bool,
     style: str,
 ) -> None:
     """Show the latest runs of the project's experiment, newest first.
 
-    With --format json, a list with an object for each run: its ids, times and metrics,
-    its store and its page.
+    Several filters are joined by 'and'. With --format json, a list with an object for
+    each run: its ids, times, metrics and parameters, its store and its page.
     """
-    from ..runs import latest_runs
-    from ..tables import print_runs
+    from ..filters import Filters, point_in_time
+    from ..run_table import Wanted, print_runs, watch_runs
+    from ..runs import runs_of
 
-    with logs_on_stderr():
-        latest = latest_runs(metadata.project_path, environment(env), limit)
-    if style == "json":
-        if latest.message:
-            click.echo(latest.message, err=True)
-        print_json(latest.as_dicts(latest.metrics(metrics)), metadata)
-    else:
-        print_runs(latest, metrics, metadata.project_path)
+    if watch and style == "json":
+        raise click.UsageError("--watch shows a table, and no JSON.")
+    start = point_in_time(since, datetime.now(timezone.utc)) if since else None
+    filters = Filters(pipeline, (status or "").upper(), start, where)
+    path, wanted = metadata.project_path, Wanted(metrics, params)
+    with ExitStack() as stack:
+        with logs_on_stderr(), progress("Fetching the runs …"):
+            source = runs_of(path, environment(env), limit, filters)
+            fetch = stack.enter_context(source)
+            latest = fetch()
+        if watch:
+            watch_runs(latest, fetch, wanted, path)
+        elif style == "table":
+            print_runs(latest, wanted, path)
+        else:
+            if latest.message:
+                click.echo(latest.message, err=True)
+            print_json(latest.as_dicts(latest.metrics(metrics)), metadata)
 
 
 @click.command()
