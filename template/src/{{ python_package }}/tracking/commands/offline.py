@@ -18,6 +18,8 @@ from ..run.left import delivery_of
 from ..server.connection import Connection
 from ..server.local_store import create_local_store
 
+OFFLINE_HINT = " 'kedro mlflow ui --offline' shows the runs that wait for it."
+
 
 def has_offline_runs(context: KedroContext) -> bool:
     """Whether there are runs that an environment's server does not know."""

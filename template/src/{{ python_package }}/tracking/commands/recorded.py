@@ -6,10 +6,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from ..errors import TrackingError
 from ..run.source import LOCK, PACKAGES, PATCH, git, short_digest
 from ..run.story import LOCK_RUN
 from ..server.connection import Connection
+from .which_run import run_with_id
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -74,18 +74,8 @@ def recorded_run(
         TrackingError: the store has no such run.
     """
     from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
 
-    client = MlflowClient(connection.uri)
-    try:
-        run = client.get_run(run_id)
-    except MlflowException as error:
-        if "API request to" in error.message:
-            raise
-        raise TrackingError(
-            f"{connection.safe_uri} has no run {run_id}. 'kedro mlflow runs' lists the "
-            "latest ones."
-        ) from None
+    client, run = MlflowClient(connection.uri), run_with_id(run_id, connection)
     inputs = {}
     for each in run.inputs.dataset_inputs if run.inputs else ():
         tags = {tag.key: tag.value for tag in each.tags}

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shlex
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -117,8 +116,8 @@ def serve(model: str, port: int) -> int:
     here = str(Path(sys.executable).parent)  # MLflow looks for uvicorn on the path
     env = {**os.environ, "PATH": os.pathsep.join((here, os.environ.get("PATH", "")))}
     ready = f"Call the model, until Ctrl-C, with:\n{_curl(model, port)}"
-    code = run_server(_mlflow("serve", model, *where), env, (_HOST, port), ready)
-    return 0 if code == -signal.SIGTERM else code
+    command = _mlflow("serve", model, *where)
+    return run_server(command, env, (_HOST, port), lambda: click.echo(ready))
 
 
 def _curl(model: str, port: int) -> str:

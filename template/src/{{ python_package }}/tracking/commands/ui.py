@@ -1,4 +1,4 @@
-"""Serve MLflow's UI on this machine, for a local or database store."""
+"""Show MLflow's pages; serve them on this machine for a local or database store."""
 
 import importlib.util
 import os
@@ -8,28 +8,81 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from importlib.metadata import version
+from tempfile import TemporaryFile
+from typing import IO
 
 import click
+from kedro.framework.context import KedroContext
 
+from ..config.loading import mlflow_config
+from ..config.options import UiOptions
 from ..errors import TrackingError
+from ..redaction import without_secrets
+from ..run.experiment import experiment_name
 from ..server.availability import ServerAway
 from ..server.connection import Connection
 from ..server.local_store import create_local_store, is_missing, open_local_store
+from ..server.workspace import experiment_path, page_at, run_path
+from ..terminal.progress import progress
+from .which_run import newest_run, run_of
 
 
-def serve(connection: Connection, host: str, port: int | None) -> int:
+def show(
+    connection: Connection,
+    config: UiOptions,
+    find: Callable[[], str],
+    opens: bool = False,
+) -> int:
+    """Show a page of MLflow's: of its server, or of one on this machine until Ctrl-C.
+
+    Args:
+        connection: to the store.
+        config: where a server on this machine listens.
+        find: finds the path of the page, with a request.
+        opens: whether the browser opens the page of a server on this machine, too.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        TrackingError: as in ``serve``, or the server does not answer.
+    """
+    if not connection.has_pages:
+        host = config.host or "localhost"
+        return serve(connection, host, config.port, find, opens)
+    with progress(f"Asking {connection.safe_uri} …"):
+        path = find()
+    workspace = connection.workspace
+    click.echo(f"The runs are at {page_at(connection.safe_uri, path, workspace)}")
+    if click.launch(page_at(connection.uri, path, workspace)):
+        click.echo(
+            "No browser can be opened here; open the address in yours.", err=True
+        )
+        return 1
+    return 0
+
+
+def serve(
+    connection: Connection,
+    host: str,
+    port: int | None,
+    find: Callable[[], str],
+    opens: bool = False,
+) -> int:
     """Serve the UI until Ctrl-C.
 
     Args:
         connection: to the store.
         host: name or address to listen on.
         port: TCP port to listen on; None for the first free one from 5000 upwards.
+        find: finds the path of the page to show.
+        opens: whether the browser opens it.
 
     Returns:
-        The exit code of MLflow's own server.
+        0 after Ctrl-C, or else the exit code of MLflow's own server.
 
     Raises:
         TrackingError: the port is taken, or only mlflow-skinny is installed, which has
@@ -51,8 +104,8 @@ def serve(connection: Connection, host: str, port: int | None) -> int:
     command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
     command += ["--host", host, "--port", str(port)]
     if connection.artifact_root:
-        ready = create_local_store if is_missing(connection.uri) else open_local_store
-        ready(connection.uri, connection.artifact_root)
+        opened = create_local_store if is_missing(connection.uri) else open_local_store
+        opened(connection.uri, connection.artifact_root)
         command += ["--default-artifact-root", connection.artifact_root.as_uri()]
     env = {
         # The UI needs none of the server's background jobs, which take 2 GB of memory.
@@ -63,16 +116,28 @@ def serve(connection: Connection, host: str, port: int | None) -> int:
         # Not an argument, since other users of the machine can read those.
         "MLFLOW_BACKEND_STORE_URI": connection.uri,
     }
-    click.echo(f"Opening the runs of {connection.display_uri} …")
-    address = f"The runs are at http://{host}:{port} (Ctrl-C ends it)"
-    return run_server(command, env, (host, port), address)
+    with progress(f"Opening the runs of {connection.display_uri} …"):
+        page = page_at(f"http://{host}:{port}", find(), None)
+
+    def ready() -> None:
+        click.echo(f"The runs are at {page} (Ctrl-C ends it)")
+        if opens:
+            click.launch(page)  # without a browser, the address is there
+
+    with TemporaryFile() as log:
+        code = run_server(command, env, (host, port), ready, log)
+        if code:
+            log.seek(0)
+            click.echo(without_secrets(log.read().decode(errors="replace")), err=True)
+    return code
 
 
 def run_server(
     command: Sequence[str],
     env: Mapping[str, str],
     address: tuple[str, int],
-    ready: str,
+    ready: Callable[[], None],
+    log: IO[bytes] | None = None,
 ) -> int:
     """Run a server until it ends, or is told to by Ctrl-C or SIGTERM.
 
@@ -80,49 +145,82 @@ def run_server(
         command: what starts it.
         env: its environment variables.
         address: the host and the port on which it listens.
-        ready: what to print as soon as it listens.
+        ready: called as soon as it listens.
+        log: the file for its own lines; None for the terminal.
 
     Returns:
-        Its exit code.
+        Its exit code; 0 if it was told to end.
     """
-    process = subprocess.Popen(command, env=env)
+    ends: list[int] = []
+    process = subprocess.Popen(command, env=env, stdout=log, stderr=log)
+
+    def end(number: int, _: object) -> None:
+        ends.append(number)
+        process.terminate()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: process.terminate())
-    while process.poll() is None and is_free(*address):
-        time.sleep(0.2)
+        signal.signal(number, end)
+    with progress("Starting the server …"):
+        while process.poll() is None and is_free(*address):
+            time.sleep(0.2)
     if process.poll() is None:
-        click.echo(ready)
-    return process.wait()
+        ready()
+    code = process.wait()
+    return 0 if ends else code
 
 
-def refuse_dead_server(connection: Connection, shows_more: bool) -> None:
-    """Check that a server answers before the browser opens its pages.
+def experiment_page(
+    connection: Connection, context: KedroContext, hint: str = ""
+) -> str:
+    """Return the path of the page with the project's runs; empty if there are none yet.
 
     A refused login is no error here, since the browser may have its own login.
 
     Args:
-        connection: to the server.
-        shows_more: whether ``--offline`` would show something.
+        connection: to the store.
+        context: the environment's.
+        hint: what helps if the server is away.
 
     Raises:
-        TrackingError: it does not answer.
+        ServerAway: it does not answer.
     """
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
+    name = experiment_name(mlflow_config(context).tracking.experiment, context)
     try:
         with connection.translate_errors():
             try:
-                MlflowClient().search_experiments(max_results=1)
+                there = MlflowClient(connection.uri).get_experiment_by_name(name)
             except MlflowException as error:
                 if not re.search(r"error code (401|403)", error.message):
                     raise
+                return ""
     except ServerAway as away:
-        if not shows_more:
-            raise
-        raise ServerAway(
-            f"{away.message} 'kedro mlflow ui --offline' shows the runs that wait for it."
-        ) from None
+        raise ServerAway(f"{away.message}{hint}") from None
+    if there is None or there.lifecycle_stage == "deleted":
+        return ""
+    return experiment_path(there.experiment_id)
+
+
+def run_page(connection: Connection, context: KedroContext, which: str | None) -> str:
+    """Return the path of a run's page.
+
+    Args:
+        connection: to the store.
+        context: the environment's.
+        which: the run, as ``run_id_of`` takes it; None for the newest.
+
+    Raises:
+        TrackingError: there is no such run, or the server does not answer.
+    """
+    with connection.translate_errors():
+        run = (
+            run_of(which, connection, context)
+            if which
+            else newest_run(connection, context)
+        )
+    return run_path(run.info.experiment_id, run.info.run_id)
 
 
 def free_port(host: str) -> int:

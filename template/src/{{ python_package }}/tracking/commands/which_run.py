@@ -1,6 +1,7 @@
 """Which run somebody means: by its id, the beginning of the id, or its name."""
 
 import re
+from typing import TYPE_CHECKING
 
 from kedro.framework.context import KedroContext
 
@@ -10,6 +11,9 @@ from ..outbox.folder import is_local, known_id
 from ..run.experiment import experiment_name
 from ..server.connection import Connection
 
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
 SHORT = 8  # characters of an id that a list shows
 _MANY = 5  # runs of one name
 
@@ -17,6 +21,67 @@ _MANY = 5  # runs of one name
 def short(run_id: str) -> str:
     """Return the beginning of an id that tells runs of one project apart."""
     return run_id[: run_id.find("-") + 1 + SHORT]  # of "local-…", those after it
+
+
+def run_of(which: str, connection: Connection, context: KedroContext) -> "Run":
+    """Return a run: one to three requests.
+
+    Args:
+        which: as in ``run_id_of``.
+        connection: to the environment's server.
+        context: the context of the environment.
+
+    Raises:
+        TrackingError: as in ``run_id_of``.
+    """
+    return run_with_id(run_id_of(which, connection, context), connection)
+
+
+def run_with_id(run_id: str, connection: Connection) -> "Run":
+    """Return a run: one request.
+
+    Raises:
+        TrackingError: the store has no such run.
+    """
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return MlflowClient(connection.uri).get_run(run_id)
+    except MlflowException as error:
+        if "API request to" in error.message:
+            raise
+        raise TrackingError(
+            f"{connection.safe_uri} has no run {run_id}. 'kedro mlflow runs' lists the "
+            "latest ones."
+        ) from None
+
+
+def newest_run(connection: Connection, context: KedroContext, where: str = "") -> "Run":
+    """Return the newest run of the environment's experiment: two requests.
+
+    Args:
+        connection: to the environment's server.
+        context: the context of the environment.
+        where: a filter in MLflow's words; empty for none.
+
+    Raises:
+        TrackingError: there is none.
+    """
+    from mlflow import MlflowClient
+
+    client = MlflowClient(connection.uri)
+    name = experiment_name(mlflow_config(context).tracking.experiment, context)
+    if experiment := client.get_experiment_by_name(name):
+        order = ["attributes.start_time DESC"]
+        ids = [experiment.experiment_id]
+        found = client.search_runs(ids, where, max_results=1, order_by=order)
+        if found:
+            return found[0]
+    which = "such run" if where else "run"
+    raise TrackingError(
+        f"The experiment '{name}' at {connection.safe_uri} has no {which} yet."
+    )
 
 
 def run_id_of(which: str, connection: Connection, context: KedroContext) -> str:

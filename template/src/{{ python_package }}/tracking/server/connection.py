@@ -22,7 +22,8 @@ from .process_environment import (
 )
 from .workspace import (
     active_workspace,
-    with_workspace,
+    page_at,
+    run_path,
     workspace_errors,
     workspace_variables,
 )
@@ -163,13 +164,17 @@ class Connection:
         self._stack.enter_context(EnvironmentOverride(variables, claimed))
         self.variables.update(variables)
 
+    @property
+    def has_pages(self) -> bool:
+        """Whether a server shows the runs, so that none is needed on this machine."""
+        return self.uri.startswith(("http:", "https:"))
+
     def url(self, run: "RunInfo") -> str | None:
         """Return the address of a run's page; None if no server shows it."""
-        if not self.uri.startswith(("http:", "https:")):
+        if not self.has_pages:
             return None
-        address = self.safe_uri.rstrip("/")
-        page = f"{address}/#/experiments/{run.experiment_id}/runs/{run.run_id}"
-        return with_workspace(page, self.workspace)
+        path = run_path(run.experiment_id, run.run_id)
+        return page_at(self.safe_uri, path, self.workspace)
 
     @property
     def ui(self) -> str:

@@ -45,15 +45,28 @@ def active_workspace() -> str | None:
     return name if name and name != _DEFAULT else None
 
 
-def with_workspace(address: str, workspace: str | None) -> str:
-    """Add the workspace to the address of a page, as MLflow's UI expects it."""
-    return f"{address}?workspace={quote(workspace, safe='')}" if workspace else address
+def page_at(address: str, path: str, workspace: str | None) -> str:
+    """Return the address of a page of MLflow's UI.
+
+    Args:
+        address: the server's.
+        path: as ``run_path`` gives it; empty for the start page.
+        workspace: the server's workspace; None for its default one.
+    """
+    if not (path or workspace):
+        return address
+    page = f"{address.rstrip('/')}/#/{path}"
+    return f"{page}?workspace={quote(workspace, safe='')}" if workspace else page
 
 
-def home(address: str, workspace: str | None) -> str:
-    """Return the address of a server's start page, in the workspace."""
-    page = f"{address.rstrip('/')}/#/"
-    return with_workspace(page, workspace) if workspace else address
+def experiment_path(experiment_id: str | None) -> str:
+    """Return the path of the page with an experiment's runs; empty for None."""
+    return f"experiments/{experiment_id}/runs" if experiment_id else ""
+
+
+def run_path(experiment_id: str, run_id: str) -> str:
+    """Return the path of a run's page."""
+    return f"{experiment_path(experiment_id)}/{run_id}"
 
 
 @contextmanager

@@ -1,14 +1,22 @@
-"""Look at runs, and send what waits: ``runs``, ``diff``, ``ui``, ``sync``."""
+"""Look at runs, and send what waits: ``runs``, ``diff``, ``ui``, ``open``, ``sync``."""
 
 from contextlib import ExitStack
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from kedro.framework.startup import ProjectMetadata
 
 from ...terminal.progress import progress
 from .options import env_option, environment, format_option, logs_on_stderr, print_json
+
+if TYPE_CHECKING:
+    from kedro.framework.context import KedroContext
+
+    from ...config.options import UiOptions
+    from ...server.connection import Connection
 
 
 @click.command()
@@ -129,20 +137,24 @@ def diff(
         print_difference(found)
 
 
-@click.command()
-@env_option
-@click.option(
+_host_option = click.option(
     "--host",
     metavar="NAME",
     help="Host to listen on. Default: ui.host of mlflow.yml, or else localhost.",
 )
-@click.option(
+_port_option = click.option(
     "--port",
     type=int,
     metavar="NUMBER",
     help="Port to listen on. Default: ui.port of mlflow.yml, or else the first free one "
     "from 5000.",
 )
+
+
+@click.command()
+@env_option
+@_host_option
+@_port_option
 @click.option(
     "--offline",
     is_flag=True,
@@ -161,28 +173,60 @@ def ui(
     A store without a server gets one on this machine until Ctrl-C; the pages of an MLflow
     server open in the browser.
     """
+    from ..offline import OFFLINE_HINT, has_offline_runs, offline_copy
+    from ..ui import experiment_page, show
+
+    context, listening = _listening(metadata, env, host, port)
+    hint = OFFLINE_HINT if not offline and has_offline_runs(context) else ""
+    with offline_copy(context) if offline else _store(context) as connection:
+        find = partial(experiment_page, connection, context, hint)
+        raise SystemExit(show(connection, listening, find))
+
+
+@click.command(name="open")
+@env_option
+@click.argument("which", metavar="[RUN]", required=False)
+@_host_option
+@_port_option
+@click.pass_obj
+def open_run(
+    metadata: ProjectMetadata,
+    env: str | None,
+    which: str | None,
+    host: str | None,
+    port: int | None,
+) -> None:
+    """Open the page of a run, in the browser.
+
+    RUN is its id or the beginning of it, as 'kedro mlflow runs' shows it, or its name.
+    Default: the newest. A store without a server gets one on this machine until Ctrl-C.
+    """
+    from ..ui import run_page, show
+
+    context, listening = _listening(metadata, env, host, port)
+    with _store(context) as connection:
+        find = partial(run_page, connection, context, which)
+        raise SystemExit(show(connection, listening, find, opens=True))
+
+
+def _listening(
+    metadata: ProjectMetadata, env: str | None, host: str | None, port: int | None
+) -> "tuple[KedroContext, UiOptions]":
+    """Return the context of an environment, and where a server is to listen."""
     from ...config.loading import mlflow_config
-    from ...server.connection import Connection
-    from ...server.workspace import home
     from ..context import load_context
-    from ..offline import has_offline_runs, offline_copy
-    from ..ui import refuse_dead_server, serve
 
     context = load_context(metadata.project_path, environment(env))
-    config = mlflow_config(context)
-    if offline:
-        with offline_copy(context) as connection:
-            host = host or config.ui.host or "localhost"
-            raise SystemExit(serve(connection, host, port or config.ui.port))
-    with Connection(config.server, context) as connection:
-        if connection.uri.startswith(("http:", "https:")):
-            refuse_dead_server(connection, shows_more=has_offline_runs(context))
-            click.echo(
-                f"The runs are at {home(connection.safe_uri, connection.workspace)}"
-            )
-            raise SystemExit(click.launch(home(connection.uri, connection.workspace)))
-        host = host or config.ui.host or "localhost"
-        raise SystemExit(serve(connection, host, port or config.ui.port))
+    config = mlflow_config(context).ui
+    given = {"host": host or config.host, "port": port or config.port}
+    return context, config.model_copy(update=given)
+
+
+def _store(context: "KedroContext") -> "Connection":
+    from ...config.loading import mlflow_config
+    from ...server.connection import Connection
+
+    return Connection(mlflow_config(context).server, context)
 
 
 @click.command()
