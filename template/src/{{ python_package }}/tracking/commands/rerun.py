@@ -21,6 +21,7 @@ from ..config.loading import mlflow_config
 from ..errors import TrackingError
 from ..outbox.folder import OUTBOXES
 from ..redaction import HIDDEN
+from ..run.resumed import RESUMED
 from ..run.source import LOCK, PACKAGES, git, git_source, lock
 from ..run.story import RERUN, RERUN_OF
 from ..server.connection import Connection
@@ -166,6 +167,8 @@ def _obstacles(project_path: Path, run: RecordedRun, command: str) -> Iterator[s
 def _code_differences(run: RecordedRun) -> Iterator[str]:
     if names := run.tags.get("git.untracked"):
         yield f"files that git did not track are not there: {names}"
+    if lines := run.tags.get(RESUMED):
+        yield f"it was resumed, and the code may have changed: {lines}"
     if HIDDEN in run.patch:
         yield f"secrets in its patch read {HIDDEN}"
 

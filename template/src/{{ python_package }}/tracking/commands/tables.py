@@ -19,6 +19,7 @@ from ..terminal.humanize import ago, size
 from .check import Finding
 from .diff import Difference
 from .rerun import Plan
+from .resume import Continuation
 from .sync import Synced
 
 _STATES = {"sent": "green", "waits": "red", "open": "cyan"}
@@ -69,6 +70,20 @@ def print_plan(planned: Plan) -> None:
     print_line(console, f"  {shlex.join(planned.words)}")
     for obstacle in planned.obstacles:
         print_line(console, f"It cannot be run again: {obstacle}.")
+    for difference in planned.differences:
+        print_line(console, f"Not as it was: {difference}.")
+
+
+def print_continuation(planned: Continuation) -> None:
+    """Print how a run goes on: what runs, and what is taken over."""
+    console = Console(highlight=False)
+    print_line(console, f"Run {planned.name} ({planned.run_id}) goes on:")
+    print_line(console, f"  {shlex.join(planned.words)}")
+    print_line(console, f"Failed or did not run: {', '.join(planned.left)}.")
+    for node, dataset in planned.again.items():
+        print_line(console, f"Runs again: {node}, since its {dataset} is not kept.")
+    for dataset, node in planned.taken_over.items():
+        print_line(console, f"Taken over: {dataset}, of {node}.")
     for difference in planned.differences:
         print_line(console, f"Not as it was: {difference}.")
 

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from functools import partial
 from importlib.metadata import version
 from tempfile import TemporaryFile
 from typing import IO
@@ -215,11 +216,10 @@ def run_page(connection: Connection, context: KedroContext, which: str | None) -
         TrackingError: there is no such run, or the server does not answer.
     """
     with connection.translate_errors():
-        run = (
-            run_of(which, connection, context)
-            if which
-            else newest_run(connection, context)
-        )
+        find_newest = partial(newest_run, connection, context)
+        run = run_of(which, connection, context) if which else find_newest()
+    if run is None:
+        raise TrackingError(f"No runs yet at {connection.safe_uri}.")
     return run_path(run.info.experiment_id, run.info.run_id)
 
 

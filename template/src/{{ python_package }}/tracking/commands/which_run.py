@@ -57,16 +57,15 @@ def run_with_id(run_id: str, connection: Connection) -> "Run":
         ) from None
 
 
-def newest_run(connection: Connection, context: KedroContext, where: str = "") -> "Run":
-    """Return the newest run of the environment's experiment: two requests.
+def newest_run(
+    connection: Connection, context: KedroContext, where: str = ""
+) -> "Run | None":
+    """Return the newest run of the environment's experiment, if any: two requests.
 
     Args:
         connection: to the environment's server.
         context: the context of the environment.
         where: a filter in MLflow's words; empty for none.
-
-    Raises:
-        TrackingError: there is none.
     """
     from mlflow import MlflowClient
 
@@ -76,12 +75,8 @@ def newest_run(connection: Connection, context: KedroContext, where: str = "") -
         order = ["attributes.start_time DESC"]
         ids = [experiment.experiment_id]
         found = client.search_runs(ids, where, max_results=1, order_by=order)
-        if found:
-            return found[0]
-    which = "such run" if where else "run"
-    raise TrackingError(
-        f"The experiment '{name}' at {connection.safe_uri} has no {which} yet."
-    )
+        return found[0] if found else None
+    return None
 
 
 def run_id_of(which: str, connection: Connection, context: KedroContext) -> str:

@@ -1,5 +1,6 @@
 """Read ``mlflow.yml``, and explain its errors."""
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,6 +20,8 @@ from .project import refuse_unknown_environment
 from .resolvers import RESOLVERS, mlflow_resolvers
 
 PATTERNS = ["mlflow*", "mlflow*/**", "**/mlflow*"]
+RESUME = "KEDRO_MLFLOW_RESUME"
+"""The variable with the run that 'kedro mlflow resume' continues."""
 
 _FOR_MLFLOW = re.compile(
     r"mlflow_\w+|run_(id|name)|experiment(_id|_name)?|tracking_uri"
@@ -57,10 +60,17 @@ def load_config(config_loader: AbstractConfigLoader) -> KedroMlflowConfig:
     except OmegaConfBaseException as error:
         raise TrackingError(_unresolved(error, config_loader)) from None
     try:
-        return KedroMlflowConfig.model_validate(content)
+        return _resumed(KedroMlflowConfig.model_validate(content))
     except ValidationError as invalid:
         problems = [_sentence(e, config_loader) for e in invalid.errors()]
     raise TrackingError("\n".join(problems))
+
+
+def _resumed(config: KedroMlflowConfig) -> KedroMlflowConfig:
+    """Return the configuration with the run that is resumed, if one is."""
+    if run_id := os.environ.get(RESUME):
+        config.tracking.run.id, config.tracking.run.key = run_id, None
+    return config
 
 
 def _read(config_loader: AbstractConfigLoader, tries: int = 20) -> Any:

@@ -144,6 +144,11 @@ class MlflowArtifactDataset(MlflowDataset):
         return getattr(self._dataset, name)  # such as IncrementalDataset.confirm
 
     @property
+    def is_local(self) -> bool:
+        """Whether the file stays on this machine, where it is loaded from."""
+        return self._is_local and self._run_id is None
+
+    @property
     def inner(self) -> "AbstractDataset[Any, Any]":
         """The dataset that saves and loads."""
         return self._dataset

@@ -61,7 +61,7 @@ def external_inputs(
         found[name] = getattr(dataset, "inner", dataset)
     result: dict[str, Input] = {}
     with optional("inputs"):
-        files = {name: _File(dataset) for name, dataset in found.items()}
+        files = {name: StoredFile(dataset) for name, dataset in found.items()}
         local = [path for file in files.values() if (path := file.local)]
         in_git = blobs(source, local) if source else {}
         for name, dataset in found.items():
@@ -76,7 +76,7 @@ def external_inputs(
     return result
 
 
-class _File:
+class StoredFile:
     """The file or folder of a dataset, in the version that Kedro resolves.
 
     Attributes:
@@ -105,7 +105,7 @@ class _File:
 
 
 def _described(
-    dataset: Any, file: _File, digest: str, in_git: Mapping[Path, str]
+    dataset: Any, file: StoredFile, digest: str, in_git: Mapping[Path, str]
 ) -> tuple[dict[str, str], str, tuple[str, dict[str, str]]]:
     """Return tags, a digest and an address."""
     if not file.url:
@@ -126,7 +126,7 @@ def _described(
     return tags, short_digest(f"{file.url} {file.version}"), (where, address)
 
 
-def _metadata(file: _File, in_git: Mapping[Path, str]) -> tuple[str, str]:
+def _metadata(file: StoredFile, in_git: Mapping[Path, str]) -> tuple[str, str]:
     """Return what tells a file's content from others, and what that is made of."""
     if path := file.local:
         return _local_metadata(path, in_git.get(path))
@@ -165,7 +165,7 @@ def _state(file: Path, top: Path) -> str:
     return f"{file.relative_to(top).as_posix()} {stat.st_size} {stat.st_mtime_ns}"
 
 
-def _content(file: _File) -> str:
+def _content(file: StoredFile) -> str:
     fs, name = file_system(file.url, file.config)
     whole = hashlib.sha256()
     for each in sorted(fs.find(name)):

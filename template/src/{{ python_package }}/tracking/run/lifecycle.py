@@ -1,6 +1,7 @@
 """A tracked run from start to end."""
 
 import atexit
+import os
 import threading
 import time
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from kedro.framework.context import KedroContext
 
-from ..config.loading import environment, mlflow_config, unread_params
+from ..config.loading import RESUME, environment, mlflow_config, unread_params
 from ..errors import TrackingError
 from ..outbox.delivery import Delivery
 from ..outbox.folder import OUTBOXES, About, this_host
@@ -173,6 +174,8 @@ class TrackedRun:
         else:
             say_started(run.info, None if run_id else new.experiment, connection)
         self._activate(run, connection.uri, outbox, resources)
+        if os.environ.pop(RESUME, None) and not away:
+            outbox.skip_repeats(run)
         if not away:
             resources.enter_context(left_runs_sent(connection, context))
         if is_measured:

@@ -1,5 +1,6 @@
 """The MLflow run of a Kedro run: join an active one, continue one, or create one."""
 
+import os
 import re
 import time
 from collections.abc import Mapping
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kedro.framework.context import KedroContext
 
-from ..config.loading import environment, key_location, mlflow_config
+from ..config.loading import RESUME, environment, key_location, mlflow_config
 from ..errors import TrackingError
 from ..outbox.folder import OPENING, OUTBOXES, RUN_KEY, known_id, local_id
 from ..outbox.outbox import Outbox
@@ -149,7 +150,10 @@ def _open(
         return create_run(new, connection, context)
     try:
         run = client.get_run(run_id)
-        refuse_changes(run, params, "let tracking.run.id be null for a new run")
+        is_resumed = os.environ.get(RESUME)
+        way_out = "let tracking.run.id be null for a new run"
+        way_out = "start a new run with 'kedro run'" if is_resumed else way_out
+        refuse_changes(run, params, way_out)
         client.update_run(run_id, status="RUNNING")
         return run
     except MlflowException as error:

@@ -12,6 +12,7 @@ from typing import Any
 from kedro.framework import project
 from kedro.pipeline import Pipeline
 
+from ..config.loading import RESUME
 from ..config.options import RecordOptions
 from ..outbox.folder import OUTBOXES, known_id, read_json, write_json
 from ..outbox.journal import Record
@@ -24,6 +25,7 @@ from .inputs import Input, inputs_record
 from .messages import say_left_out
 from .nodes import NodeNotes, error_text
 from .picture import PICTURE, picture
+from .resumed import resumed_description, resumed_tag
 from .source import PATCH, Source, environment_tags, lock, short_digest
 from .tags import pipeline_names
 from .timeline import NodeRun, node_runs, trace_record
@@ -75,7 +77,10 @@ class Story:
         self.options, self.source = options, source
         self._run_params, self._pipeline = run_params, pipeline
         self._pipelines = pipeline_names(run_params)
-        self._inputs = dict(inputs) if options.inputs else {}
+        self._is_resumed = RESUME in os.environ
+        # What is loaded from the first part of a run is no input of it.
+        has_inputs = options.inputs and not self._is_resumed
+        self._inputs = dict(inputs) if has_inputs else {}
         self._validated = validated
         self._project_path = project_path
         self._command = ""
@@ -141,9 +146,13 @@ class Story:
 
     def begin(self, handle: RunHandle) -> None:
         """Record the code, the packages and the picture of the pipeline."""
+        outbox, run_id = handle.outbox, handle.run.info.run_id
+        if self._is_resumed:
+            commit = self.source.commit if self.source else ""
+            words = (self._session, commit, self.node_names)
+            self._write_tags(handle, resumed_tag(handle.run.data.tags, *words))
         if not handle.is_new:
             return  # it has those of its own first Kedro run
-        outbox, run_id = handle.outbox, handle.run.info.run_id
         if self.options.patch and self.source and self.source.changed:
             patch = self.source.patch()
             if (length := len(patch.encode("utf-8", "surrogateescape"))) > (
@@ -209,14 +218,21 @@ class Story:
             tags |= self._validation(nodes)
             if tags or error or not self._is_costly or outbox.has_batch:
                 tags[NOTE] = self._description(handle, nodes, error)
-        for key, value in tags.items():
-            tag = {"key": key, "value": value, "is_optional": True}
-            outbox.write([Record(run.run_id, "tag", tag)])
+        if self._is_resumed and status == "FINISHED":
+            tags[NOTE] = resumed_description(
+                handle.run.data.tags.get(NOTE, ""), self.node_names, time.time()
+            )
+        self._write_tags(handle, tags)
         if self.options.console:
             text = console_log(outbox.folder, self.options.max_bytes)
             text += without_secrets(_traceback(self._error))
             if text:
                 outbox.write_text(run.run_id, text, self._log_name(handle))
+
+    def _write_tags(self, handle: RunHandle, tags: Mapping[str, str]) -> None:
+        for key, value in tags.items():
+            tag = {"key": key, "value": value, "is_optional": True}
+            handle.outbox.write([Record(handle.run.info.run_id, "tag", tag)])
 
     def _validation(self, nodes: Iterable[NodeRun]) -> dict[str, str]:
         """Return tags with the results of Kedro's validators."""
@@ -241,8 +257,12 @@ class Story:
         """Return the log's path: of several Kedro runs in one run, each has its own."""
         if handle.is_new:
             return "console.log"
-        which = self._run_params.get("run_id") or self._run_params.get("session_id")
-        return f"console/{str(which).replace(':', '-')}.log"
+        return f"console/{self._session.replace(':', '-')}.log"
+
+    @property
+    def _session(self) -> str:
+        params = self._run_params
+        return str(params.get("run_id") or params.get("session_id"))
 
 
 def _where_and_why(nodes: Iterable[NodeRun], error: str) -> str:

@@ -12,7 +12,7 @@ def mlflow_commands() -> None:
 
 for command in (
     *(setup.init, setup.check, look.runs, look.diff, look.ui, look.open_run, look.sync),
-    *(again.rerun, workflow.start, workflow.finish),
+    *(again.rerun, again.resume, workflow.start, workflow.finish),
     *(serving.serve, serving.predict, serving.package),
 ):
     mlflow_commands.add_command(command)

@@ -1,8 +1,9 @@
-"""Run a run again: ``rerun``."""
+"""Run a run again, or what is left of it: ``rerun``, ``resume``."""
 
 import click
 from kedro.framework.startup import ProjectMetadata
 
+from ...terminal.progress import progress
 from .options import env_option, environment, format_option, logs_on_stderr, print_json
 
 
@@ -52,3 +53,47 @@ def rerun(
     else:
         print_difference(found)
     raise SystemExit(code or (0 if found.is_reproduced else 1))
+
+
+@click.command()
+@env_option
+@click.argument("which", metavar="[RUN]", required=False)
+@click.option("--dry-run", is_flag=True, help="Only say what would run.")
+@click.option(
+    "--retrain",
+    is_flag=True,
+    help="Also run nodes again that have logged or registered a model.",
+)
+@click.pass_obj
+def resume(
+    metadata: ProjectMetadata,
+    env: str | None,
+    which: str | None,
+    dry_run: bool,
+    retrain: bool,
+) -> None:
+    """Continue a run that has failed, with the nodes that are left.
+
+    RUN is its id or the beginning of it, as 'kedro mlflow runs' shows it, or its name.
+    Default: the last run that has failed or was killed.
+
+    The run goes on with its command and its parameters, in the project's folder as it is
+    now. Nodes that have finished run again only if one that is left needs what was in
+    memory. The exit code is that of 'kedro run'.
+    """
+    from ...errors import TrackingError
+    from ..resume import continuation
+    from ..resume import resume as go_on
+    from ..tables import print_continuation
+
+    with logs_on_stderr(), progress("Looking for what is left …"):
+        planned = continuation(metadata.project_path, environment(env), which)
+    print_continuation(planned)
+    if planned.models and not retrain:
+        made = "; ".join(f"{n}: {', '.join(m)}" for n, m in planned.models.items())
+        raise TrackingError(
+            f"Nodes that have logged a model would run again ({made}). --retrain lets "
+            "them, and the run has both models then."
+        )
+    if not dry_run:
+        raise SystemExit(go_on(metadata.project_path, environment(env), planned))
