@@ -2,12 +2,15 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from mlflow import MlflowClient
 from tracking.commands.cli import mlflow_commands
 from tracking.commands.ui import free_port
 from tracking.config.rendering import documented_yaml
@@ -25,8 +28,8 @@ def register_pipelines():
 def test_help_says_in_full_what_each_command_does() -> None:
     shown = CliRunner().invoke(mlflow_commands, ["--help"], terminal_width=80).output
     assert set(mlflow_commands.commands) == {
-        *("check", "diff", "finish", "init", "package", "predict", "rerun", "runs"),
-        *("serve", "start", "sync", "ui"),
+        *("check", "diff", "finish", "init", "open", "package", "predict", "rerun"),
+        *("resume", "runs", "serve", "start", "sync", "ui"),
     }
     assert all(f"  {name} " in shown for name in mlflow_commands.commands)
     assert "..." not in shown.partition("Commands:")[2]
@@ -212,19 +215,85 @@ def test_ui_of_a_server_that_does_not_answer_is_a_sentence(project: Project) -> 
     assert "The runs are at" not in done.stdout
 
 
-def test_ui_of_a_server_that_answers_opens_the_browser(
-    project: Project, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file to which a browser writes what it opens."""
     browser = tmp_path / "bin/xdg-open"
     browser.parent.mkdir()
     browser.write_text(f"#!/bin/sh\necho $1 > {tmp_path}/opened\n")
     browser.chmod(0o700)
     monkeypatch.setenv("PATH", f"{browser.parent}:{os.environ['PATH']}")
+    return tmp_path / "opened"
+
+
+def test_browser_opens_the_experiment_of_a_server_or_one_run(
+    project: Project, server: str, opened: Path
+) -> None:
+    name = f"pages {project.path.parent.name}"
+    project.mlflow_yml(
+        f"server: {{mlflow_tracking_uri: '{server}'}}\n"
+        f"tracking: {{experiment: {{name: '{name}'}}}}"
+    )
+
+    def page(*words: str) -> str:
+        opened.unlink(missing_ok=True)
+        done = kedro_here(project, *words)
+        assert done.returncode == 0, done.stderr
+        wait_until(opened.exists)
+        wait_until(lambda: bool(opened.read_text()))
+        address = opened.read_text().strip()
+        assert done.stdout.splitlines()[-1] == f"The runs are at {address}"
+        return address.removeprefix(server)
+
+    assert page("ui") == ""  # there is no experiment yet
+    done = kedro_here(project, "open")
+    assert (done.returncode, "No runs yet" in done.stderr) == (1, True)
+    client = MlflowClient(server)
+    id_ = client.create_experiment(name)
+    first, second = (client.create_run(id_).info.run_id for _ in range(2))
+    assert page("ui") == f"/#/experiments/{id_}/runs"
+    assert page("open", first[:8]) == f"/#/experiments/{id_}/runs/{first}"
+    client.set_terminated(second)
+    assert page("open") in {f"/#/experiments/{id_}/runs/{r}" for r in (first, second)}
+    done = kedro_here(project, "open", "0" * 32)
+    assert done.returncode == 1
+    assert f"{server} has no run {'0' * 32}." in done.stderr
+
+
+def test_without_a_browser_the_address_is_there_and_the_exit_code_is_1(
+    project: Project, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("click.launch", lambda address: 1)
     project.mlflow_yml(f"server: {{mlflow_tracking_uri: '{server}'}}")
-    done = kedro(project.path, "ui")
-    assert done.returncode == 0, done.stderr
+    done = kedro_here(project, "ui")
+    assert done.returncode == 1
     assert f"The runs are at {server}" in done.stdout
-    wait_until((tmp_path / "opened").exists)
+    assert "No browser can be opened here" in done.stderr
+
+
+def test_pages_of_a_store_are_quiet_and_end_with_ctrl_c(
+    project: Project, opened: Path
+) -> None:
+    id_ = project.client.create_experiment("tracked")
+    run_id = project.client.create_run(id_).info.run_id
+    port = free_port("localhost")
+    command = [Path(sys.executable).parent / "kedro", "mlflow", "open"]
+    server = subprocess.Popen(
+        [*command, "--port", str(port)],
+        cwd=project.path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_until(opened.exists, 90)
+    wait_until(lambda: bool(opened.read_text()))
+    address = f"http://localhost:{port}/#/experiments/{id_}/runs/{run_id}"
+    assert opened.read_text().strip() == address
+    server.send_signal(signal.SIGINT)
+    printed, errors = server.communicate(timeout=30)
+    assert server.returncode == 0
+    assert printed == f"The runs are at {address} (Ctrl-C ends it)\n"
+    assert "uvicorn" not in errors
 
 
 def test_check_creates_nothing(project: Project) -> None:

@@ -140,7 +140,7 @@ def _plan(project_path: Path, run: RecordedRun) -> Plan:
     if not planned.obstacles:
         planned.differences = [
             *_code_differences(run),
-            *_data_differences(project_path, run),
+            *data_differences(project_path, run),
             *_package_differences(project_path, planned),
         ]
     return planned
@@ -173,7 +173,7 @@ def _code_differences(run: RecordedRun) -> Iterator[str]:
         yield f"secrets in its patch read {HIDDEN}"
 
 
-def _data_differences(project_path: Path, run: RecordedRun) -> Iterator[str]:
+def data_differences(project_path: Path, run: RecordedRun) -> Iterator[str]:
     """Compare the files of inputs with what is recorded, without reading them."""
     for name, each in run.inputs.items():
         path = project_path / each.uri

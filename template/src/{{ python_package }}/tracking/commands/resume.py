@@ -27,6 +27,8 @@ from ..run.story import ERROR
 from ..server.connection import Connection
 from .context import connected, load_context
 from .nodes_of_run import Ran, nodes_of
+from .recorded import RecordedRun, recorded_run
+from .rerun import data_differences
 from .runs import recorded_here
 from .which_run import newest_run, run_of, short
 
@@ -82,11 +84,12 @@ def continuation(project_path: Path, env: str, which: str | None) -> Continuatio
         run = _run(which, connection, context)
         _refuse(run, connection, context)
         ran = nodes_of(run, connection)
+        recorded = recorded_run(connection, project_path, run.info.run_id)
     if not ran:
         raise TrackingError(
-            f"{_title(run)} has recorded no timeline, so nobody knows which of its nodes "
-            f"ran. 'kedro mlflow rerun {short(run.info.run_id)}' runs all of them; "
-            "tracking.record.timeline in mlflow.yml is true for the next run."
+            f"{_title(run)} has no timeline of its nodes: none has begun, or "
+            "tracking.record.timeline in mlflow.yml was false. 'kedro mlflow rerun "
+            f"{short(run.info.run_id)}' runs all of them."
         )
     words = shlex.split(run.data.tags["kedro_command"])
     options = kedro_run.make_context("run", words[2:]).params
@@ -95,7 +98,15 @@ def continuation(project_path: Path, env: str, which: str | None) -> Continuatio
     pipeline = _pipeline(options)
     if not options["env"]:
         words += ["--env", env]
-    return _continuation(run, context, pipeline, words, ran)
+    planned = _continuation(run, context, pipeline, words, ran)
+    planned.differences = [
+        *_code_differences(project_path, recorded),
+        *data_differences(project_path, recorded),
+    ]
+    names = {node.name for node in pipeline.nodes}
+    if gone := ", ".join(sorted(ran.keys() - names)):
+        planned.differences.append(f"the pipeline has no {gone} any more")
+    return planned
 
 
 def resume(project_path: Path, env: str, planned: Continuation) -> int:
@@ -247,7 +258,6 @@ def _continuation(
     runs = [n for n in pipeline.nodes if n in left or n.name in again]
     made = {name for node in runs for name in node.outputs}
     taken_over = {k: v for k, v in taken_over.items() if k not in made}
-    gone = sorted(name for name in ran if name not in {n.name for n in pipeline.nodes})
     return Continuation(
         run.info.run_id,
         run.info.run_name or run.info.run_id,
@@ -260,7 +270,6 @@ def _continuation(
             for n in runs
             if n.name in ran and ran[n.name].models
         },
-        list(_differences(run, context, gone)),
     )
 
 
@@ -292,18 +301,16 @@ def _option(words: list[str], option: str) -> Iterator[list[str]]:
             yield pair.split(":", 1)
 
 
-def _differences(
-    run: "Run", context: KedroContext, gone: Iterable[str]
-) -> Iterator[str]:
-    tags, source = run.data.tags, git_source(context.project_path)
-    before, now = tags.get("git.commit", ""), source.tags if source else {}
-    commit = now.get("git.commit", "")
+def _code_differences(project_path: Path, run: RecordedRun) -> Iterator[str]:
+    source = git_source(project_path)
+    before, commit = run.commit, source.commit if source else ""
     if before != commit:
-        yield f"the code: commit {before[:12] or 'none'} is {commit[:12] or 'none'} now"
-    was, is_now = (each.get("git.dirty") == "true" for each in (tags, now))
-    if was or is_now:
-        then = "uncommitted changes" if was else "no uncommitted changes"
-        and_now = "none" if not is_now else "perhaps others" if was else "some"
-        yield f"the code: there were {then}, and there are {and_now} now"
-    if names := ", ".join(gone):
-        yield f"the pipeline: it has no node {names} any more"
+        yield (
+            f"the code was that of commit {before[:12] or 'none'}, and now is that of "
+            f"{commit[:12] or 'none'}"
+        )
+    patch = source.patch() if source and source.changed else ""
+    if (before, run.patch) != (commit, patch) and (run.patch or patch):
+        then = "changes that were" if run.patch else "no changes that were"
+        now = "others" if run.patch and patch else "some" if patch else "none"
+        yield f"the code had {then} not committed, and now has {now}"

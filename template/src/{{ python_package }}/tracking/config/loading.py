@@ -68,9 +68,11 @@ def load_config(config_loader: AbstractConfigLoader) -> KedroMlflowConfig:
 
 def _resumed(config: KedroMlflowConfig) -> KedroMlflowConfig:
     """Return the configuration with the run that is resumed, if one is."""
-    if run_id := os.environ.get(RESUME):
-        config.tracking.run.id, config.tracking.run.key = run_id, None
-    return config
+    if not (run_id := os.environ.get(RESUME)):
+        return config
+    run = config.tracking.run.model_copy(update={"id": run_id, "key": None})
+    tracking = config.tracking.model_copy(update={"run": run})
+    return config.model_copy(update={"tracking": tracking})
 
 
 def _read(config_loader: AbstractConfigLoader, tries: int = 20) -> Any:
