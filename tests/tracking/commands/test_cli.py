@@ -322,8 +322,22 @@ def test_ui_says_that_a_port_is_taken(project: Project) -> None:
     assert f"Port {port} on localhost is taken" in done.stderr
 
 
-def test_ui_exits_with_the_code_of_the_server(project: Project) -> None:
+def test_server_that_dies_shows_its_lines_and_its_code(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dying = tmp_path / "python"
+    dying.write_text("#!/bin/sh\necho the last words; exit 3\n")
+    dying.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(dying))
+    before = signal.getsignal(signal.SIGINT)
+    done = kedro_here(project, "ui")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "the last words" in done.stderr
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_ui_of_a_database_that_is_away_is_a_sentence(project: Project) -> None:
     project.mlflow_yml("server: {mlflow_tracking_uri: 'mssql://127.0.0.1:9/no'}")
-    done = kedro(project.path, "ui")
+    done = kedro_here(project, "ui")
     assert done.returncode == 1
-    assert "Error initializing backend store" in done.stdout + done.stderr
+    assert "mssql://127.0.0.1:9/no does not answer: nothing listens" in done.stderr

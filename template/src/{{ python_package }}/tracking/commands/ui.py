@@ -159,14 +159,18 @@ def run_server(
         ends.append(number)
         process.terminate()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, end)
-    with progress("Starting the server …"):
-        while process.poll() is None and is_free(*address):
-            time.sleep(0.2)
-    if process.poll() is None:
-        ready()
-    code = process.wait()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    earlier = [signal.signal(number, end) for number in numbers]
+    try:
+        with progress("Starting the server …"):
+            while process.poll() is None and is_free(*address):
+                time.sleep(0.2)
+        if process.poll() is None:
+            ready()
+        code = process.wait()
+    finally:
+        for number, handler in zip(numbers, earlier, strict=True):
+            signal.signal(number, handler)
     return 0 if ends else code
 
 
