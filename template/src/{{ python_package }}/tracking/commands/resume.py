@@ -209,7 +209,7 @@ def _pipeline(options: Mapping[str, Any]) -> Pipeline:
     Raises:
         TrackingError: there is no such pipeline or node any more.
     """
-    named = options["pipelines"] or [options["pipeline"] or "__default__"]
+    named = options.get("pipelines") or [options["pipeline"] or "__default__"]
     try:
         whole = sum((pipelines[name] for name in named), Pipeline([]))
         return whole.filter(

@@ -1,9 +1,10 @@
 """Show runs as a table that is never wider than the terminal."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime, timezone
+from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
@@ -74,10 +75,10 @@ def _shown(
 ) -> ConsoleRenderable:
     if not latest.runs:
         return Text(latest.message)
-    columns = [
-        *(_metric(n, bool(wanted.metrics)) for n in latest.metrics(wanted.metrics)),
-        *(_param(n, bool(wanted.params)) for n in latest.params(wanted.params)),
-    ]
+    metrics = [_metric(n, bool(wanted.metrics)) for n in latest.metrics(wanted.metrics)]
+    params = [_param(n, bool(wanted.params)) for n in latest.params(wanted.params)]
+    columns = [c for pair in zip_longest(metrics, params) for c in pair if c]
+    columns.sort(key=lambda column: not column.is_wanted)
     tables, hidden = _tables(latest.runs, columns, console)
     address = display_uri(latest.tracking_uri, project_path)
     above = f"{latest.message}\n\n" if latest.message else ""
@@ -102,7 +103,8 @@ def _tables(
 ) -> tuple[list[Table], list[_Column]]:
     """Return tables with the columns that fit, and those that are left out.
 
-    What somebody wants is never left out: it goes to a further table.
+    What somebody wants is never left out: it goes to a further table. Of the rest, a
+    metric and a parameter have the first places, then the next of each.
     """
     first = [_Column("id", lambda run: run.short_id)]
     tables, hidden, shown = list[Table](), list[_Column](), first + _about(runs)
@@ -157,7 +159,8 @@ def _cut(text: str, longest: int) -> str:
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
-def _table(runs: Sequence[LatestRun], columns: Sequence[_Column]) -> Table:
+def _table(runs: Sequence[LatestRun], columns: Iterable[_Column]) -> Table:
+    columns = sorted(columns, key=lambda column: column.option)  # metrics first
     table = table_of()
     for column in columns:
         is_number = column.option == "--metric"
