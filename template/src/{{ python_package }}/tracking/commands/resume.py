@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.context import KedroContext
@@ -67,6 +67,18 @@ class Continuation:
     models: dict[str, list[str]]
     differences: list[str] = field(default_factory=list)
 
+    def refuse_retraining(self) -> None:
+        """Refuse to make a model a second time.
+
+        Raises:
+            TrackingError: it would be made.
+        """
+        if made := "; ".join(f"{n}: {', '.join(m)}" for n, m in self.models.items()):
+            raise TrackingError(
+                f"Nodes that have logged a model would run again ({made}). --retrain lets "
+                "them, and the run has both models then."
+            )
+
 
 def continuation(project_path: Path, env: str, which: str | None) -> Continuation:
     """Return how a run goes on, without changing anything.
@@ -86,11 +98,7 @@ def continuation(project_path: Path, env: str, which: str | None) -> Continuatio
         ran = nodes_of(run, connection)
         recorded = recorded_run(connection, project_path, run.info.run_id)
     if not ran:
-        raise TrackingError(
-            f"{_title(run)} has no timeline of its nodes: none has begun, or "
-            "tracking.record.timeline in mlflow.yml was false. 'kedro mlflow rerun "
-            f"{short(run.info.run_id)}' runs all of them."
-        )
+        _refuse_without_timeline(run)
     words = shlex.split(run.data.tags["kedro_command"])
     options = kedro_run.make_context("run", words[2:]).params
     env = run.data.tags.get("kedro.env", env)
@@ -168,7 +176,7 @@ def _refuse(run: "Run", connection: Connection, context: KedroContext) -> None:
     Raises:
         TrackingError: it cannot.
     """
-    tags, again = run.data.tags, f"'kedro mlflow rerun {short(run.info.run_id)}'"
+    tags, run_id = run.data.tags, short(run.info.run_id)
     command = tags.get("kedro_command", "")
     name = experiment_name(mlflow_config(context).tracking.experiment, context)
     problem = ""
@@ -180,7 +188,10 @@ def _refuse(run: "Run", connection: Connection, context: KedroContext) -> None:
             "sends what waits; resume it then"
         )
     elif run.info.status == "FINISHED":
-        problem = f"has finished: nothing is left of it. {again} runs all of it again"
+        problem = (
+            f"has finished: nothing is left of it. 'kedro mlflow rerun {run_id}' runs all "
+            "of it again"
+        )
     elif run.info.status == "RUNNING":
         problem = "is under way; 'kedro mlflow runs --watch' shows when it ends"
     elif RUN_KEY in tags:
@@ -194,6 +205,14 @@ def _refuse(run: "Run", connection: Connection, context: KedroContext) -> None:
         problem = f"has a hidden parameter in its command: {command}"
     if problem:
         raise TrackingError(f"{_title(run)} {problem}.")
+
+
+def _refuse_without_timeline(run: "Run") -> NoReturn:
+    raise TrackingError(
+        f"{_title(run)} has no timeline of its nodes: none has begun, or "
+        "tracking.record.timeline in mlflow.yml was false. 'kedro mlflow rerun "
+        f"{short(run.info.run_id)}' runs all of them."
+    )
 
 
 def _title(run: "Run") -> str:

@@ -81,7 +81,6 @@ def resume(
     now. Nodes that have finished run again only if one that is left needs what was in
     memory. The exit code is that of 'kedro run'.
     """
-    from ...errors import TrackingError
     from ..resume import continuation
     from ..resume import resume as go_on
     from ..tables import print_continuation
@@ -89,11 +88,7 @@ def resume(
     with logs_on_stderr(), progress("Looking for what is left …"):
         planned = continuation(metadata.project_path, environment(env), which)
     print_continuation(planned)
-    if planned.models and not retrain:
-        made = "; ".join(f"{n}: {', '.join(m)}" for n, m in planned.models.items())
-        raise TrackingError(
-            f"Nodes that have logged a model would run again ({made}). --retrain lets "
-            "them, and the run has both models then."
-        )
+    if not retrain:
+        planned.refuse_retraining()
     if not dry_run:
         raise SystemExit(go_on(metadata.project_path, environment(env), planned))
