@@ -261,9 +261,9 @@ def test_browser_opens_the_experiment_of_a_server_or_one_run(
 
 
 def test_without_a_browser_the_address_is_there_and_the_exit_code_is_1(
-    project: Project, server: str, monkeypatch: pytest.MonkeyPatch
+    project: Project, server: str, opened: Path
 ) -> None:
-    monkeypatch.setattr("click.launch", lambda address: 1)
+    (opened.parent / "bin/xdg-open").write_text("#!/bin/sh\nexit 3\n")
     project.mlflow_yml(f"server: {{mlflow_tracking_uri: '{server}'}}")
     done = kedro_here(project, "ui")
     assert done.returncode == 1

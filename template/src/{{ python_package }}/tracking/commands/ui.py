@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -29,6 +30,8 @@ from ..server.local_store import create_local_store, is_missing, open_local_stor
 from ..server.workspace import experiment_path, page_at, run_path
 from ..terminal.progress import progress
 from .which_run import newest_run, run_of
+
+_UNTIL_OPEN = 2  # seconds for a browser
 
 
 def show(
@@ -58,12 +61,25 @@ def show(
         path = find()
     workspace = connection.workspace
     click.echo(f"The runs are at {page_at(connection.safe_uri, path, workspace)}")
-    if click.launch(page_at(connection.uri, path, workspace)):
+    if not _is_opened(page_at(connection.uri, path, workspace)):
         click.echo(
             "No browser can be opened here; open the address in yours.", err=True
         )
         return 1
     return 0
+
+
+def _is_opened(page: str) -> bool:
+    """Open a page in the browser; False if that fails within two seconds.
+
+    A browser that is started for it may go on for hours.
+    """
+    codes: list[int] = []
+    launch = partial(click.launch, page, wait=True)
+    thread = threading.Thread(target=lambda: codes.append(launch()), daemon=True)
+    thread.start()
+    thread.join(_UNTIL_OPEN)
+    return not any(codes)
 
 
 def serve(
@@ -123,7 +139,7 @@ def serve(
     def ready() -> None:
         click.echo(f"The runs are at {page} (Ctrl-C ends it)")
         if opens:
-            click.launch(page)  # without a browser, the address is there
+            _is_opened(page)  # without a browser, the address is there
 
     with TemporaryFile() as log:
         code = run_server(command, env, (host, port), ready, log)
