@@ -75,7 +75,10 @@ def test_failed_run_says_so_and_names_the_environment_of_its_pages(
     _, end = said(caplog)
     name = project.only_run().info.run_name
     assert end.startswith(f"MLflow run '{name}' FAILED after ")
-    assert end.endswith("; 'kedro mlflow ui --env staging' shows it")
+    assert end.endswith(
+        "; 'kedro mlflow resume --env staging' continues it; "
+        "'kedro mlflow ui --env staging' shows it"
+    )
 
 
 def test_page_of_a_run_stands_whole_in_a_line_and_brackets_stay(

@@ -116,8 +116,10 @@ def say_ended(
     what = "Task of MLflow run" if is_task else "MLflow run"
     ended = f"{what} '{_name(run)}' {status} after {duration(seconds)}"
     url = connection.url(on_server) if on_server else ""
+    if on_server and status != "FINISHED" and not is_task:
+        ended += f"; '{connection.command('resume')}' continues it"
     if url is None:
-        ended += f"; '{connection.ui}' shows it"
+        ended += f"; '{connection.command('ui')}' shows it"
     _say(ended)
     if url and os.environ.get(NO_URL, "").lower() not in ("true", "1"):
         click.echo(url)  # printed alone, since a log handler would break the line

@@ -176,13 +176,11 @@ class Connection:
         path = run_path(run.experiment_id, run.run_id)
         return page_at(self.safe_uri, path, self.workspace)
 
-    @property
-    def ui(self) -> str:
-        """The command that shows the runs of this environment."""
+    def command(self, name: str) -> str:
+        """Return a command of ours for this environment, such as ``ui`` or ``resume``."""
         default = getattr(self._context.config_loader, "default_run_env", None)
-        return "kedro mlflow ui" + (
-            "" if self._env == default else f" --env {self._env}"
-        )
+        env = "" if self._env == default else f" --env {self._env}"
+        return f"kedro mlflow {name}{env}"
 
     def _registry_source(self) -> str:
         if self._options.mlflow_registry_uri:
