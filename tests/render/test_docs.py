@@ -19,11 +19,10 @@ TESTS = "\n".join(p.read_text("utf-8") for p in TEMPLATE.glob("tests/**/test_*.p
 DOCS = [TEMPLATE / "README.md", *TEMPLATE.glob("docs/**/*.md")]
 
 
-@pytest.mark.parametrize(("page", "least"), [("mlflow-yml", 20), ("login", 10)])
-def test_every_test_that_a_document_names_exists(page: str, least: int) -> None:
-    text = (TEMPLATE / f"docs/{page}.md").read_text("utf-8")
+def test_every_test_that_a_document_names_exists() -> None:
+    text = (TEMPLATE / "docs/tested.md").read_text("utf-8")
     names = re.findall(r"\btest_\w+(?!\.py)\b", re.sub(r"test_\w+\.py(::)?", "", text))
-    assert len(names) > least
+    assert len(names) > 30
     assert [n for n in names if f"def {n}(" not in TESTS] == []
 
 
