@@ -11,7 +11,7 @@ import pytest
 from kedro.framework.startup import bootstrap_project
 from mlflow.entities import Run
 
-from tests.recorder import Answer, Recorder, recorder
+from tests.recorder import Answer, Recorder, Spoil, recorder
 from tests.tracking.conftest import NO_RECORDS, Project, kedro, kedro_here
 
 METRIC = {"type": "tracked.tracking.MlflowMetricDataset"}
@@ -26,16 +26,20 @@ class Switch:
 
     Attributes:
         is_away: whether every request ends without an answer.
+        delay: what else is done with the answer to a request.
         proxy: what the server has been asked.
     """
 
     proxy: Recorder
+    delay: Spoil | None = None
 
     def __init__(self) -> None:
         self.is_away = False
 
     def spoil(self, path: str, body: bytes, answer: Callable[[], Answer]) -> Answer:
-        return (503, b"away") if self.is_away else answer()
+        if self.is_away:
+            return 503, b"away"
+        return self.delay(path, body, answer) if self.delay else answer()
 
     def turn(self, is_away: bool) -> Callable[[float], float]:
         """Return the function of a node that turns the server off or on."""

@@ -1,6 +1,9 @@
 """A server that goes away stops no run, and loses nothing."""
 
+import json
+import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -9,7 +12,7 @@ import pytest
 from kedro.pipeline import Pipeline, node
 from kedro.runner import ParallelRunner, SequentialRunner, ThreadRunner
 
-from tests.recorder import recorder
+from tests.recorder import Answer, recorder
 from tests.tracking import nodes
 from tests.tracking.conftest import Project
 from tests.tracking.outbox.conftest import METRIC, Switch, command, outboxes, runs, sync
@@ -168,13 +171,52 @@ def test_never_is_an_error_at_the_start(
     assert not outboxes(project)
 
 
-def test_always_asks_for_nothing(
-    project: Project, server: str, switch: Switch, monkeypatch: pytest.MonkeyPatch
+def test_always_asks_for_nothing_and_warns_of_nothing(
+    project: Project,
+    server: str,
+    switch: Switch,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setenv("KEDRO_MLFLOW_OFFLINE", "always")
-    project.run(pipeline())
+    with caplog.at_level("INFO"):
+        project.run(pipeline())
     assert not switch.proxy.counts
     assert len(outboxes(project)) == 1
+    said = [r for r in caplog.records if r.name.startswith("tracked.")]
+    assert [r.getMessage() for r in said if r.levelname != "INFO"] == []
+    assert "is recorded on this machine until its server has it" in caplog.text
+    assert "'kedro mlflow sync' sends them" in caplog.text
+
+
+def test_time_in_which_earlier_runs_are_sent_is_not_the_runs_own(
+    project: Project, server: str, switch: Switch
+) -> None:
+    switch.is_away = True
+    first = Pipeline([node(nodes.same, "params:a", "x", name="first")])
+    project.run(first)
+    switch.is_away = False
+    has_run, sent = threading.Event(), []
+    (left,) = outboxes(project)
+    opening = json.loads((left / "run.json").read_text())["opening"].encode()
+
+    def slow(path: str, body: bytes, answer: Callable[[], Answer]) -> Answer:
+        if path.endswith("runs/create") and opening in body:
+            has_run.wait(30)
+            time.sleep(0.5)
+            sent.append(time.time())
+        return answer()
+
+    def done(value: float) -> float:
+        has_run.set()
+        return value
+
+    switch.delay = slow
+    project.run(Pipeline([node(done, "params:a", "y", name="second")]))
+    ended = {run.info.end_time / 1000 for run in runs(project, server)}
+    assert len(ended) == 2
+    assert len(sent) == 1
+    assert max(ended) < sent[0]
 
 
 def test_variable_with_another_value_is_a_sentence(

@@ -88,7 +88,7 @@ class TrackedRun:
         self.thread = threading.get_ident()
         self._owner = this_process()
         self._connection: Connection | None = None
-        self._status = "FAILED"
+        self._status, self._ended = "FAILED", 0.0
         self._mode: Offline = "never"
         self._reporting = threading.Lock()
         self._closing = threading.Lock()
@@ -164,7 +164,7 @@ class TrackedRun:
         resources.push(self._report)
         connection.override({"MLFLOW_EXPERIMENT_ID": run.info.experiment_id})
         if away:
-            say_offline(run.info, away)
+            say_offline(run.info, away, self._mode == "always")
         elif self._task:
             self._task.begin(run)
             tasks_sent(connection, context, about.key, about.task)
@@ -305,7 +305,7 @@ class TrackedRun:
         if self._owner != this_process() or not self._closing.acquire(blocking=False):
             return
         atexit.unregister(self.fail)
-        self._status = status
+        self._status, self._ended = status, time.time()
         with self._termination.held():
             self._termination.wait()
             self._resources.close()
@@ -364,7 +364,7 @@ class TrackedRun:
             TrackingError: the server has refused records.
         """
         outbox, run = self.handle.outbox, self.handle.run.info
-        ended = time.time()
+        ended = self._ended or time.time()  # before earlier runs were waited for
         with optional("description and timeline"):
             self._story.end(self.handle, status)
         wait = _LAST_WAIT if status == "FINISHED" else BRIEFLY
@@ -387,7 +387,8 @@ class TrackedRun:
             say_ended(run, status, seconds, connection, known, bool(self._task))
         if not is_sent and outbox.folder:
             left = waiting(outbox.folder)
-            say_waiting(outbox.folder, left, bool(self._task))
+            is_asked = outbox.is_local and self._mode == "always"
+            say_waiting(outbox.folder, left, bool(self._task), is_asked)
         if refused:
             raise TrackingError(not_logged(refused))
 

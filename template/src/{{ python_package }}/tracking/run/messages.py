@@ -55,9 +55,10 @@ def say_joined_by_key(run: "RunInfo", attempt: int, connection: "Connection") ->
     _say(f"Task of MLflow run '{_name(run)}' at {connection.display_uri}{again}")
 
 
-def say_offline(run: "RunInfo", away: Exception) -> None:
-    """Warn that a run is recorded on this machine, and why."""
-    _logger.warning(
+def say_offline(run: "RunInfo", away: Exception, is_asked: bool) -> None:
+    """Log that a run is recorded on this machine, and why: a warning unless it is asked for."""
+    _logger.log(
+        logging.INFO if is_asked else logging.WARNING,
         "MLflow run '%s' is recorded on this machine until its server has it: %s",
         _name(run),
         without_secrets(str(away)),
@@ -84,9 +85,10 @@ def say_back(address: str) -> None:
     _say(f"The MLflow server at {address} answers again")
 
 
-def say_waiting(folder: Path, left: Waiting, is_task: bool) -> None:
-    """Warn about what the server does not have when the run, or a task of it, ends."""
-    _logger.warning(
+def say_waiting(folder: Path, left: Waiting, is_task: bool, is_asked: bool) -> None:
+    """Log what the server does not have at the end: a warning unless it is asked for."""
+    _logger.log(
+        logging.INFO if is_asked else logging.WARNING,
         "%s in %s for the server. 'kedro mlflow sync' sends them, or %s.",
         left,
         "/".join(folder.parts[-3:]),  # within the project; a whole path would wrap
