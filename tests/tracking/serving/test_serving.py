@@ -144,6 +144,19 @@ def test_failed_example_fails_the_run_and_registers_nothing(scored: Scored) -> N
     assert len(scored.client.search_model_versions("name = 'scorer'")) == len(before)
 
 
+def test_model_is_found_by_the_name_of_its_pipeline(
+    scored: Scored, tmp_path: Path
+) -> None:
+    serving = importlib.import_module("scored.tracking.commands.serving")
+    run_id = scored.runs()[-1].info.run_id
+    with serving.downloaded_model(scored.path, "local", run_id, "scoring") as folder:
+        assert Path(folder, "data/pipeline/pipeline.json").exists()
+    (tmp_path / "rows.csv").touch()
+    done = scored.kedro("predict", str(tmp_path / "rows.csv"), "--name", "train")
+    assert done.exit_code == 1
+    assert "no model of a pipeline with the name 'train' in the exp" in done.stderr
+
+
 def test_run_that_is_not_tracked_logs_no_model(
     scored: Scored, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -37,7 +37,7 @@ _HOST = "127.0.0.1"
 
 @contextmanager
 def downloaded_model(
-    project: Path, env: str, which: str | None, pipeline: str | None
+    project: Path, env: str, which: str | None, name: str | None
 ) -> Iterator[str]:
     """Yield the folder of a model that is downloaded until then.
 
@@ -46,7 +46,7 @@ def downloaded_model(
         env: its environment.
         which: a run's id, a model's id, the name of a registered model or a URI; None for
             the newest one of the experiment.
-        pipeline: only a model of this pipeline.
+        name: only a model with this name, which ``pipeline_model`` has given it.
 
     Raises:
         TrackingError: there is none, or the server does not answer.
@@ -58,7 +58,7 @@ def downloaded_model(
 
             if which and re.fullmatch("[0-9a-f]{8,31}", which):
                 which = run_id_of(which, connection, context)
-            uri = _uri(which, pipeline, context)
+            uri = _uri(which, name, context)
             click.echo(f"The model is {uri}", err=True)
             path = download_artifacts(uri, dst_path=folder)
         yield path  # without a login
@@ -76,7 +76,7 @@ def _connected(context: KedroContext) -> Iterator[Connection]:
         raise TrackingError(str(error)) from None
 
 
-def _uri(which: str | None, pipeline: str | None, context: KedroContext) -> str:
+def _uri(which: str | None, name: str | None, context: KedroContext) -> str:
     from mlflow import MlflowClient
 
     if which and not re.fullmatch("[0-9a-f]{32}", which):
@@ -93,13 +93,13 @@ def _uri(which: str | None, pipeline: str | None, context: KedroContext) -> str:
         there = client.get_experiment_by_name(experiment)
         ids = [there.experiment_id] if there else []
     for model in client.search_logged_models(ids) if ids else ():
-        name = model.tags.get(PIPELINE)
-        if name and pipeline in (None, name) and which in (None, model.source_run_id):
+        own = model.tags.get(PIPELINE)
+        if own and name in (None, own) and which in (None, model.source_run_id):
             return f"models:/{model.model_id}"
     of = f"the run {which}" if which else f"the experiment '{experiment}'"
     raise TrackingError(
-        f"There is no model of {f'the pipeline {pipeline!r}' if pipeline else 'a pipeline'} "
-        f"in {of}. A node of pipeline_model(…) makes one when its pipeline runs, 'kedro "
+        f"There is no model of a pipeline{f' with the name {name!r}' if name else ''} in {of}. "
+        "A node of pipeline_model(…) makes one when its pipeline runs, 'kedro "
         "mlflow package' does so afterwards, and 'kedro mlflow sync' sends what waits."
     )
 

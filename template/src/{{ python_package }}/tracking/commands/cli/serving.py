@@ -7,8 +7,8 @@ from kedro.framework.startup import ProjectMetadata
 
 from .options import env_option, environment, logs_on_stderr
 
-_pipeline_option = click.option(
-    "--pipeline",
+_name_option = click.option(
+    "--name",
     metavar="NAME",
     help="Only a model with this name, which pipeline_model(…) has given it.",
 )
@@ -17,14 +17,14 @@ _pipeline_option = click.option(
 @click.command()
 @click.argument("model", required=False)
 @env_option
-@_pipeline_option
+@_name_option
 @click.option("--port", type=int, metavar="NUMBER", default=8080, show_default=True)
 @click.pass_obj
 def serve(
     metadata: ProjectMetadata,
     model: str | None,
     env: str | None,
-    pipeline: str | None,
+    name: str | None,
     port: int,
 ) -> None:
     """Serve the model of a pipeline, and show the command that calls it.
@@ -35,7 +35,7 @@ def serve(
     from ..serving import downloaded_model, serve
 
     path = metadata.project_path
-    with downloaded_model(path, environment(env), model, pipeline) as folder:
+    with downloaded_model(path, environment(env), model, name) as folder:
         raise SystemExit(serve(folder, port))
 
 
@@ -43,14 +43,14 @@ def serve(
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("model", required=False)
 @env_option
-@_pipeline_option
+@_name_option
 @click.pass_obj
 def predict(
     metadata: ProjectMetadata,
     file: Path,
     model: str | None,
     env: str | None,
-    pipeline: str | None,
+    name: str | None,
 ) -> None:
     """Print the answer of a pipeline's model for a file.
 
@@ -60,7 +60,7 @@ def predict(
 
     path = metadata.project_path
     with logs_on_stderr():
-        with downloaded_model(path, environment(env), model, pipeline) as folder:
+        with downloaded_model(path, environment(env), model, name) as folder:
             answer = predict(folder, file)
     click.echo(answer)
 
