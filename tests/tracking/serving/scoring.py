@@ -4,6 +4,8 @@ from typing import Any
 
 import pandas as pd
 from kedro.pipeline import Pipeline, node
+from mlflow.pyfunc.utils import pyfunc
+from pydantic import BaseModel
 from sklearn.linear_model import LinearRegression
 
 from .tracking.serving import pipeline_model
@@ -72,6 +74,16 @@ def same(rows: Any) -> Any:
 
 def double(numbers: list[float]) -> list[float]:
     return [2 * number for number in numbers]
+
+
+class Word(BaseModel):
+    text: str
+    times: float | None = None
+
+
+@pyfunc
+def repeated(model_input: list[Word]) -> list[str]:
+    return [word.text * int(word.times or 1) for word in model_input]
 
 
 SCORE = {

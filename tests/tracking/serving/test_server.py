@@ -82,9 +82,7 @@ def test_predict_and_package(scored: Scored, tmp_path: Path) -> None:
     first = scored.runs()[-1]
     file = tmp_path / "new.csv"
     file.write_text("x,word\n1,a\n2,b\n")
-    done = scored.kedro(
-        "predict", str(file), first.info.run_id, "--name", "scoring"
-    )
+    done = scored.kedro("predict", str(file), first.info.run_id, "--name", "scoring")
     assert done.exit_code == 0, done.stderr
     scores = [each["score"] for each in json.loads(done.stdout)["predictions"]]
     assert scores == pytest.approx([1102.0, 1204.0])

@@ -104,7 +104,13 @@ def test_lists_of_json_go_in_and_out(scored: Scored) -> None:
         ["a", "b"],
         [{"a": 1.5, "b": "x"}, {"a": 2.5, "b": "y"}],
         {"a": 1.5, "b": "x"},
+        [{"a": 1.5, "b": "x"}, {"a": None, "b": "y"}],
+        [{"a": [1.5], "b": {"c": "x"}}, {"a": [1.5, 2.5], "b": {"c": "y"}}],
+        [1.5, None],
+        [1, 2],
+        [True, False],
         {"a": [1.5, 2.5], "b": {"c": 1.5}},
+        {"a": ["x", "y"], "b": ["z", "w"]},
         "text",
         np.array([[1.5, 2.5], [3.5, 4.5]]),
         pd.DataFrame({"a": [1.5], "b": ["x"]}),
@@ -132,6 +138,59 @@ def test_data_comes_in_the_form_of_training(
             pd.testing.assert_frame_equal(found, data)
         else:
             np.testing.assert_equal(found, data)
+
+
+@pytest.fixture
+def words(scored: Scored, tmp_path: Path) -> mlflow.pyfunc.PyFuncModel:
+    """A model whose first node has MLflow's type hints."""
+    serving = importlib.import_module("scored.tracking.serving")
+    repeated = importlib.import_module("scored.scoring").repeated
+    pipeline = Pipeline([node(repeated, "rows", "out", name="repeat")])
+    model = (
+        line(pipeline=pipeline)
+        .nodes[0]
+        .func([{"text": "a", "times": 2.0}, {"text": "b"}])
+    )
+    serving.save_model(model, str(tmp_path / "model"), pip_requirements=[])
+    return mlflow.pyfunc.load_model(str(tmp_path / "model"))
+
+
+@pytest.mark.parametrize(
+    "request_body",
+    [
+        {"inputs": [{"text": "a", "times": 3}, {"text": "b"}]},
+        {
+            "dataframe_records": [
+                {"text": "a", "times": 3},
+                {"text": "b", "times": None},
+            ]
+        },
+        {
+            "dataframe_split": {
+                "columns": ["text", "times"],
+                "data": [["a", 3], ["b", None]],
+            }
+        },
+    ],
+    ids=lambda body: next(iter(body)),
+)
+def test_type_hints_of_mlflow_make_objects_of_a_request(
+    words: mlflow.pyfunc.PyFuncModel, request_body: dict[str, Any]
+) -> None:
+    schema = words.metadata.get_input_schema()
+    parsed = mlflow.pyfunc.scoring_server._parse_json_data(
+        json.dumps(request_body), words.metadata, schema
+    )
+    assert words.predict(parsed.data) == ["aaa", "b"]
+
+
+def test_request_without_what_a_type_hint_demands_is_refused(
+    words: mlflow.pyfunc.PyFuncModel,
+) -> None:
+    with pytest.raises(mlflow.MlflowException, match="text"):
+        words.predict([{"times": 2.0}])
+    with pytest.raises(Exception, match="the node 'repeat' raised MlflowException in"):
+        words.predict([{"text": None}])
 
 
 def test_failed_example_fails_the_run_and_registers_nothing(scored: Scored) -> None:

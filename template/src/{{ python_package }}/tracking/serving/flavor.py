@@ -115,12 +115,12 @@ def _packed(
 
 
 def _signature(model: Example, params: dict[str, Any]) -> Any:
-    """Return the signature; all columns are required, as the pipeline needs them."""
+    """Return the signature; the columns of a table are required, as the pipeline needs them."""
     from mlflow.models import infer_signature
     from mlflow.types.schema import ColSpec, Schema
 
     signature = infer_signature(model.data, model.answer, params or None)
-    if signature.inputs.has_input_names() and not signature.inputs.is_tensor_spec():
+    if signature.inputs.has_input_names() and hasattr(model.data, "columns"):
         columns = signature.inputs.inputs
         signature.inputs = Schema([ColSpec(c.type, c.name) for c in columns])
     return signature

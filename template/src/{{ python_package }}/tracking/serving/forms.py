@@ -2,13 +2,27 @@
 
 from collections.abc import Callable
 from importlib import import_module
+from math import isnan
 from typing import Any
+
+
+def _json(value: Any) -> Any:
+    """Return a value as JSON has it: a table has NaN where that has null, or nothing."""
+    return None if isinstance(value, float) and isnan(value) else value
+
+
+def _records(table: Any) -> list[dict[Any, Any]]:
+    rows = table.to_dict("records")
+    return [{name: _json(value) for name, value in row.items()} for row in rows]
+
 
 _FROM_TABLE: dict[str, Callable[[Any], Any]] = {
     "list": lambda table: (
-        table[0].tolist() if list(table.columns) == [0] else table.to_dict("records")
+        [_json(value) for value in table[0].tolist()]
+        if list(table.columns) == [0]
+        else _records(table)
     ),
-    "dict": lambda table: table.to_dict("records")[0],
+    "dict": lambda table: _records(table)[0],
     "ndarray": lambda table: table.to_numpy(),
     "str": lambda table: table.iloc[0, 0],
     "polars": lambda table: import_module("polars").from_pandas(table),
