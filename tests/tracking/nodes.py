@@ -23,6 +23,10 @@ def one(value: object) -> float:
     return 1.0
 
 
+def first_of_four(one: object, *others: object) -> object:
+    return one
+
+
 def same(value: object) -> object:
     return value
 

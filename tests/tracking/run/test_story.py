@@ -289,6 +289,38 @@ def test_digest_changes_with_the_data(tables: Project, data: str) -> None:
     assert changed not in (first, touched)
 
 
+MD5 = "0cc175b9c0f1b6a831c399e269772661"
+DVC = f"outs:\n- md5: {MD5}\n  size: 12\n  hash: md5\n  path: table.csv\n"
+
+
+def test_digest_is_what_dvc_and_delta_know_already(tables: Project) -> None:
+    log = "data/delta/_delta_log"
+    for version in range(3):
+        tables.write(f"{log}/{version:020}.json", '{"commitInfo": {}}\n')
+    tables.write(f"{log}/{9:020}.{9:020}.compacted.json", "{}")  # no version
+    tables.write("data/table.csv.dvc", DVC)
+    tables.write("data/parts/one.csv", "x\n1\n")
+    parts = {"type": "partitions.PartitionedDataset", "dataset": "pandas.CSVDataset"}
+    folders = {name: {**parts, "path": f"data/{name}"} for name in ("delta", "parts")}
+    pinned = {**folders["delta"], "load_args": {"version": 1}}
+    tables.write("conf/base/catalog.yml", {**CATALOG, **folders, "pinned": pinned})
+    record = {**NO_RECORDS, "inputs": True}
+    tables.mlflow_yml(f"tracking: {{record: {json.dumps(record)}}}")
+    names = ["table", "delta", "pinned", "parts"]
+    tables.run(Pipeline([node(nodes.first_of_four, names, "done", name="one")]))
+    found = {
+        each.dataset.name: ({t.key: t.value for t in each.tags}, each.dataset.digest)
+        for each in tables.only_run().inputs.dataset_inputs
+    }
+    made_of = {name: (tags["digest"], digest) for name, (tags, digest) in found.items()}
+    assert made_of.pop("parts")[0] == "size and time"
+    assert made_of == {
+        "table": ("dvc", MD5),
+        "delta": ("delta", f"{2:020}"),
+        "pinned": ("load_args: version", f"{1:020}"),
+    }
+
+
 def test_unknown_psutil_key_is_named(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -175,20 +175,19 @@ def _code_differences(run: RecordedRun) -> Iterator[str]:
 
 def data_differences(project_path: Path, run: RecordedRun) -> Iterator[str]:
     """Compare the files of inputs with what is recorded, without reading them."""
+    from ..datasets.inputs import local_metadata
+
     for name, each in run.inputs.items():
         path = project_path / each.uri
         if not each.uri or "://" in each.uri or each.made_of in ("git", ""):
             continue  # the commit has it, or it is compared afterwards
         if not path.exists():
             yield f"the input '{name}' is gone: {each.uri}"
-        elif each.made_of.startswith("size ") and each.made_of != _state(path):
+            continue
+        made_of, digest = local_metadata(path)
+        is_comparable = made_of.split()[0] == each.made_of.split()[0]
+        if is_comparable and digest != each.digest:
             yield f"the input '{name}' has changed: {each.uri}"
-
-
-def _state(path: Path) -> str:
-    from ..datasets.inputs import state_of
-
-    return state_of(path)[0]
 
 
 def _package_differences(project_path: Path, planned: Plan) -> Iterator[str]:

@@ -26,6 +26,7 @@ from .lineage import Lineage
 
 _DIGEST = 36  # characters that MLflow takes
 _ADDRESSES = ("url", "table", "table_name", "dataset_name", "sql", "database")
+_DELTA = "_delta_log"  # the folder in which each version of a Delta table has a file
 _REMOTE = ("ETag", "etag", "md5Hash", "generation", "content_md5", "version_id")
 
 
@@ -129,7 +130,10 @@ def _described(
 def _metadata(file: StoredFile, in_git: Mapping[Path, str]) -> tuple[str, str]:
     """Return what tells a file's content from others, and what that is made of."""
     if path := file.local:
-        return _local_metadata(path, in_git.get(path))
+        pinned = (file.config.get("load_args") or {}).get("version")
+        if pinned is not None and (path / _DELTA).is_dir():
+            return "load_args: version", f"{pinned:020}"
+        return local_metadata(path, in_git.get(path))
     fs, name = file_system(file.url, file.config)
     info = fs.info(name)
     for key in _REMOTE:
@@ -139,22 +143,25 @@ def _metadata(file: StoredFile, in_git: Mapping[Path, str]) -> tuple[str, str]:
     return "size and time", short_digest(f"{info.get('size')} {changed}")
 
 
-def _local_metadata(path: Path, blob: str | None) -> tuple[str, str]:
+def local_metadata(path: Path, blob: str | None = None) -> tuple[str, str]:
+    """Return what tells a local file or folder from others, and what that is made of.
+
+    Args:
+        path: the file or folder.
+        blob: git's hash of it, if it is as in the commit.
+    """
     dvc = path.with_name(f"{path.name}.dvc")
-    if dvc.is_file():
-        return "dvc", yaml.safe_load(dvc.read_text("utf-8"))["outs"][0]["md5"]
+    if dvc.is_file() and (out := yaml.safe_load(dvc.read_text("utf-8"))["outs"][0]):
+        if md5 := out.get("md5"):
+            return "dvc", md5
     if blob:
         return "git", blob[:16]
-    if (log := path / "_delta_log").is_dir():
-        return "delta", max(f.stem for f in log.glob("*.json"))
+    if (log := path / _DELTA).is_dir():
+        versions = (file.stem for file in log.glob("*.json"))
+        return "delta", max(filter(str.isdigit, versions), default="")
     if path.is_dir():
         states = [_state(f, path) for f in sorted(path.rglob("*")) if f.is_file()]
         return "size and time", short_digest("\n".join(states))
-    return state_of(path)
-
-
-def state_of(path: Path) -> tuple[str, str]:
-    """Return size and time of change of a local file, and a digest of both."""
     when = datetime.fromtimestamp(path.stat().st_mtime, timezone.utc)
     made_of = f"size {path.stat().st_size}, changed {when:%Y-%m-%d %H:%M:%S}"
     return made_of, short_digest(_state(path, path.parent))

@@ -80,9 +80,11 @@ def shape_of(data: Any) -> dict[str, Any]:
 
 
 def _columns(data: Any) -> list[tuple[Any, Any]]:
+    if type(data).__name__ == "LazyFrame":
+        return []  # it would have to resolve its plan
     kinds, names = getattr(data, "dtypes", None), getattr(data, "columns", None)
-    if type(data).__name__ == "LazyFrame" or kinds is None or names is None:
-        return []  # a LazyFrame would have to resolve its plan
+    if kinds is None or names is None:
+        return []
     if isinstance(kinds, list) and kinds and isinstance(kinds[0], tuple):
         return list(kinds)  # Spark
     return list(zip(names, kinds, strict=False))
