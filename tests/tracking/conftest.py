@@ -162,3 +162,17 @@ def project(
     while mlflow.active_run():
         mlflow.end_run()
     sys.path[:] = [entry for entry in sys.path if entry != str(path / "src")]
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
+    """Variables for a process that has polars, deltalake and pyspark as well."""
+    folder = tmp_path_factory.mktemp("libraries")
+    uv = [sys.executable, "-m", "uv", "pip"]
+    pins = Path(folder, "constraints.txt")
+    freeze = [*uv, "freeze", "--python", sys.executable]
+    pins.write_text(subprocess.check_output(freeze, text=True))
+    where = ["--quiet", "--link-mode", "symlink", "--target", folder]
+    libraries = ["polars", "deltalake", "pyspark"]
+    subprocess.run([*uv, "install", *where, "--constraints", pins, *libraries], check=True)
+    return {**os.environ, "PYTHONPATH": str(folder), "PYSPARK_PYTHON": sys.executable}

@@ -1,10 +1,8 @@
-"""Real polars, Delta tables and Spark, which this environment does not have."""
+"""Inputs of libraries that this environment does not have: polars and deltalake."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 
 import pytest
 
@@ -34,22 +32,6 @@ for n in range(2):
     rows = pandas.DataFrame({"x": [n, n + 1]})
     deltalake.write_deltalake("data/delta", rows, mode="append")
 """
-
-
-@pytest.fixture(scope="session")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
-    """Variables for a process that has polars and deltalake as well."""
-    folder = tmp_path_factory.mktemp("libraries")
-    uv = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--target", folder]
-    of_here = Path(folder, "constraints.txt")
-    freeze = [sys.executable, "-m", "uv", "pip", "freeze", "--python", sys.executable]
-    of_here.write_text(subprocess.check_output(freeze, text=True))
-    subprocess.run([*uv, "--constraints", of_here, "polars", "deltalake"], check=True)
-    return {
-        **os.environ,
-        "PYTHONPATH": str(folder),
-        "PYTHONWARNINGS": "error::UserWarning",
-    }
 
 
 def test_inputs_of_polars_and_delta(

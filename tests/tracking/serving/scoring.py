@@ -76,6 +76,11 @@ def double(numbers: list[float]) -> list[float]:
     return [2 * number for number in numbers]
 
 
+def shouted(rows: Any) -> Any:
+    """Take and give a table of polars."""
+    return rows.with_columns(word=rows["word"].str.to_uppercase())
+
+
 class Word(BaseModel):
     text: str
     times: float | None = None

@@ -41,6 +41,11 @@ class Packing:
     __name__ = "pipeline_model"  # in Kedro's messages
 
     def __call__(self, data: Any, *others: Any) -> Example:
+        if type(data).__name__ == "LazyFrame":
+            raise TrackingError(
+                f"pipeline_model '{self.name}': '{self.inputs[0]}' is a LazyFrame, which no "
+                "request can bring. Let its type in the catalog be polars.EagerPolarsDataset."
+            )
         given = dict(zip(self.inputs[1:], others, strict=True))
         artifacts = {k: v for k, v in given.items() if k in self.artifacts}
         params = {
