@@ -174,5 +174,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
     pins.write_text(subprocess.check_output(freeze, text=True))
     where = ["--quiet", "--link-mode", "symlink", "--target", folder]
     libraries = ["polars", "deltalake", "pyspark"]
-    subprocess.run([*uv, "install", *where, "--constraints", pins, *libraries], check=True)
+    subprocess.run(
+        [*uv, "install", *where, "--constraints", pins, *libraries], check=True
+    )
     return {**os.environ, "PYTHONPATH": str(folder), "PYSPARK_PYTHON": sys.executable}

@@ -10,6 +10,7 @@ from kedro.framework.startup import bootstrap_project
 from tracking.commands.check import check
 from tracking.commands.diff import diff
 from tracking.commands.rerun import plan
+from tracking.commands.rerun import rerun as run_again
 
 from tests.tracking.conftest import Project, kedro, kedro_here, run_kedro
 
@@ -67,6 +68,14 @@ def run(project: Project, *words: str) -> str:
     return str(project.runs()[-1].info.run_id)
 
 
+def run_here(project: Project) -> str:
+    """Run the project in this process, which saves its start."""
+    registry: dict[str, Any] = {}
+    exec(REGISTRY, registry)
+    project.run(registry["register_pipelines"]())
+    return str(project.runs()[-1].info.run_id)
+
+
 def rerun(project: Project, run_id: str, *words: str) -> tuple[int, Any]:
     done = kedro(project.path, "rerun", run_id, "--format", "json", *words)
     assert done.stdout, done.stderr
@@ -117,6 +126,55 @@ def test_dirty_run_with_runtime_parameters_is_run_again_as_it_was(
     assert done.returncode == 0, done.stderr
     assert "total" in done.stdout
     assert "1 param" in done.stdout
+
+
+def test_clean_run_is_the_same_again_and_so_are_versions_of_data(
+    recorded: Project,
+) -> None:
+    versioned = {**CATALOG["text"], "versioned": True}
+    recorded.write("conf/base/catalog.yml", {**CATALOG, "text": versioned})
+    git(recorded, "commit", "-qam", "versions")
+    (recorded.path / "data/text.txt").unlink()
+    recorded.write("data/text.txt/2026-01-01T00.00.00.000Z/text.txt", "abc")
+    first = run_here(recorded)
+    assert recorded.only_run().data.tags["git.dirty"] == "false"
+    recorded.write("data/text.txt/2026-02-02T00.00.00.000Z/text.txt", "abcdef")
+
+    code, said = rerun(recorded, first)
+
+    assert (code, said["obstacles"], said["differences"]) == (0, [], [])
+    assert said["command"].endswith("--load-versions text:2026-01-01T00.00.00.000Z")
+    assert said["reproduced"]
+    _, again = recorded.runs()
+    assert again.data.metrics == {"total": 3.0}
+    assert again.info.status == "FINISHED"
+
+
+def test_hidden_secret_in_a_patch_is_a_line_and_no_difference(
+    recorded: Project,
+) -> None:
+    recorded.write(
+        "conf/base/parameters.yml",
+        "api_token: 0123456789abcdef\nfactor: 1\n",
+    )
+    git(recorded, "commit", "-qam", "a secret, which should not be there")
+    recorded.write(
+        "conf/base/parameters.yml",
+        "api_token: 0123456789abcdef\nfactor: 2\npassword: hunter2xyz\n",
+    )
+    first = run_here(recorded)
+
+    planned = plan(recorded.path, "local", first)
+    assert planned.obstacles == []
+    assert planned.differences == ["a secret in its patch reads ***"]
+    code, found = run_again(recorded.path, "local", planned)
+
+    assert (code, found.is_reproduced) == (0, True)
+    _, again = recorded.runs()
+    assert again.data.metrics == {"total": 6.0}
+    (patch,) = [row for row in found.rows if row.name == "patch"]
+    assert patch.one
+    assert patch.is_equal
 
 
 def test_failed_run_fails_again_with_its_own_code(recorded: Project) -> None:

@@ -1,11 +1,13 @@
 """Compare two runs: parameters, metrics, inputs, code and packages."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from ..redaction import HIDDEN
 from ..run.source import short_digest
 from .context import connected, load_context
 from .recorded import RecordedRun, lock_digest, recorded_run
@@ -106,9 +108,20 @@ def _source(run: RecordedRun) -> dict[str, str]:
     found = {
         "status": run.status,
         "commit": run.commit[:12],
-        "patch": short_digest(run.patch) if run.patch else "",
+        "patch": _patch_digest(run.patch),
         "packages": lock_digest(run),
         "python": run.tags.get("python.version", ""),
         "command": run.tags.get("kedro_command", ""),
     }
     return {key: value for key, value in found.items() if value}
+
+
+def _patch_digest(patch: str) -> str:
+    """Return what tells changes from others, whatever was hidden in them.
+
+    Git's hashes of the files are left out: of a hidden secret they tell that it is another.
+    """
+    if not patch:
+        return ""
+    seen = re.sub(r"(?m)^index [0-9a-f]+\.\.[0-9a-f]+", "index", patch)
+    return short_digest(seen.replace(f"'{HIDDEN}'", HIDDEN))

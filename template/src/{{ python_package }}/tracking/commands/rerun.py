@@ -1,6 +1,7 @@
 """Run again what a run has recorded, in a worktree of its commit."""
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -29,6 +30,9 @@ from .context import connected, load_context
 from .diff import Difference, difference
 from .recorded import RecordedRun, recorded_run
 from .which_run import run_id_of
+
+_BARE = re.compile(rf"(?m)^(\+.*: ){re.escape(HIDDEN)}$")
+"""A hidden value of YAML, which would be no YAML without quotes."""
 
 
 @dataclass
@@ -170,7 +174,7 @@ def _code_differences(run: RecordedRun) -> Iterator[str]:
     if lines := run.tags.get(RESUMED):
         yield f"it was resumed, and the code may have changed: {lines}"
     if HIDDEN in run.patch:
-        yield f"secrets in its patch read {HIDDEN}"
+        yield f"a secret in its patch reads {HIDDEN}"
 
 
 def data_differences(project_path: Path, run: RecordedRun) -> Iterator[str]:
@@ -240,7 +244,8 @@ def _worktree(project_path: Path, run: RecordedRun) -> Iterator[Path]:
         try:
             if run.patch:
                 file = Path(temporary, "changes.patch")
-                file.write_bytes(run.patch.encode("utf-8", "surrogateescape"))
+                patch = _applicable(run.patch, top)
+                file.write_bytes(patch.encode("utf-8", "surrogateescape"))
                 _git(top, "apply", "--whitespace=nowarn", str(file))
             folder = top / project_path.resolve().relative_to(root.resolve())
             if run.lock[0] == LOCK:
@@ -248,6 +253,29 @@ def _worktree(project_path: Path, run: RecordedRun) -> Iterator[Path]:
             yield folder
         finally:
             _git(root, "worktree", "remove", "--force", str(top))
+
+
+def _applicable(patch: str, top: Path) -> str:
+    """Return a patch with the lines of the commit as they are there, secrets included.
+
+    What was hidden in the lines that the patch adds stays so, in quotes in YAML.
+    """
+    found, old, at = [], [""], 0
+    is_header = True
+    for line in patch.split("\n"):
+        if line.startswith("diff --git "):
+            is_header = True
+        elif is_header and line.startswith("--- a/"):
+            text = (top / line[6:]).read_text("utf-8", "surrogateescape")
+            old = text.split("\n")
+        elif hunk := re.match(r"@@ -(\d+)", line):
+            is_header, at = False, int(hunk[1]) - 1
+        elif not is_header and line[:1] in ("-", " ") and at < len(old):
+            found.append(line[0] + old[at] if HIDDEN in line else line)
+            at += 1
+            continue
+        found.append(line)
+    return _BARE.sub(rf"\1'{HIDDEN}'", "\n".join(found))
 
 
 def _git(folder: Path, *words: str) -> str:
