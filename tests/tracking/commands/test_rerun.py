@@ -1,7 +1,10 @@
 """A run can be compared with another, and run again."""
 
 import json
+import os
 import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -175,6 +178,44 @@ def test_hidden_secret_in_a_patch_is_a_line_and_no_difference(
     (patch,) = [row for row in found.rows if row.name == "patch"]
     assert patch.one
     assert patch.is_equal
+
+
+REPORTS_VERSION = REGISTRY.replace(
+    "return FACTOR",
+    "import tabulate; assert tabulate.__version__ == '0.9.0'\n    return FACTOR",
+)
+
+
+@pytest.mark.slow  # makes an environment
+def test_other_lock_than_the_projects_is_restored_by_uv(
+    recorded: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def uv(*words: str) -> None:
+        command = [sys.executable, "-m", "uv", "--quiet", *words]
+        subprocess.run(command, cwd=recorded.path, check=True)
+
+    uv("add", "--no-sync", "kedro-datasets", "tabulate==0.9.0")
+    recorded.write("src/tracked/pipeline_registry.py", REPORTS_VERSION)
+    git(recorded, "add", "--all")
+    git(recorded, "commit", "-qm", "with a lock")
+    first = run_here(recorded)  # in the environment of the tests
+    uv("add", "--no-sync", "tabulate==0.10.0")
+    here = Path(sys.executable).parent
+    monkeypatch.setenv("PATH", f"{here}{os.pathsep}{os.environ['PATH']}")
+
+    planned = plan(recorded.path, "local", first)
+    assert planned.with_uv
+    assert planned.run.lock[0] == "uv.lock"
+    code, found = run_again(recorded.path, "local", planned)
+
+    assert (code, found.is_reproduced) == (0, True)
+    packages = [row for row in found.rows if row.name == "packages"]
+    assert all(row.is_equal for row in packages)
+    assert (
+        'name = "tabulate"\nversion = "0.10.0"'
+        in (recorded.path / "uv.lock").read_text()
+    )
+    assert not (recorded.path / ".venv").exists()
 
 
 def test_failed_run_fails_again_with_its_own_code(recorded: Project) -> None:
