@@ -14,7 +14,7 @@ from kedro.runner import ParallelRunner, SequentialRunner, ThreadRunner
 
 from tests.recorder import Answer, recorder
 from tests.tracking import nodes
-from tests.tracking.conftest import Project
+from tests.tracking.conftest import Project, kedro_here
 from tests.tracking.outbox.conftest import METRIC, Switch, command, outboxes, runs, sync
 
 
@@ -217,6 +217,36 @@ def test_time_in_which_earlier_runs_are_sent_is_not_the_runs_own(
     assert len(ended) == 2
     assert len(sent) == 1
     assert max(ended) < sent[0]
+
+
+def test_runs_of_this_machine_are_compared_and_planned(
+    project: Project, switch: Switch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KEDRO_MLFLOW_OFFLINE", "always")
+    monkeypatch.setenv("COLUMNS", "200")
+    for value in (1.0, 2.0):
+        project.run(pipeline(), params={"a": value})
+    one, other = (run["run_id"] for run in reversed(command(project, "runs")))
+    switch.is_away = True
+    before = {file: file.stat().st_size for file in outboxes(project)}
+    done = kedro_here(project, "diff", one[:14], other, "--format", "json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert [run["run_id"] for run in found["runs"]] == [one, other]
+    rows = {(row["kind"], row["name"]): row for row in found["rows"]}
+    assert (rows["metric", "m_last"]["one"], rows["metric", "m_last"]["other"]) == (
+        "1",
+        "2",
+    )
+    assert rows["param", "a"]["other"] == "2.0"
+    assert {file: file.stat().st_size for file in outboxes(project)} == before
+    done = kedro_here(project, "rerun", one, "--dry-run")
+    assert (done.returncode, "in no git repository" in done.stdout) == (1, True)
+    done = kedro_here(project, "diff", one, "local-ffffffff")
+    assert done.returncode == 1
+    assert (
+        "None of the runs that wait on this machine is 'local-ffffffff'" in done.stderr
+    )
 
 
 def test_variable_with_another_value_is_a_sentence(

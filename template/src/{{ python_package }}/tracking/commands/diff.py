@@ -9,9 +9,8 @@ from typing import Any
 
 from ..redaction import HIDDEN
 from ..run.source import short_digest
-from .context import connected, load_context
-from .recorded import RecordedRun, lock_digest, recorded_run
-from .which_run import run_id_of
+from .context import load_context
+from .recorded import RecordedRun, fetched_runs, lock_digest
 
 _DATA = ("metric", "input")  # what a rerun should give again
 
@@ -74,10 +73,7 @@ def diff(project_path: Path, env: str, one: str, other: str) -> Difference:
         TrackingError: one does not exist, or the server does not answer.
     """
     context = load_context(project_path, env)
-    with connected(context) as connection:
-        ids = [run_id_of(each, connection, context) for each in (one, other)]
-        runs = [recorded_run(connection, project_path, each) for each in ids]
-    return difference(*runs)
+    return difference(*fetched_runs(context, one, other))
 
 
 def difference(one: RecordedRun, other: RecordedRun) -> Difference:

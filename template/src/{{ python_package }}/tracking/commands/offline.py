@@ -1,4 +1,4 @@
-"""A copy of the runs that no server has yet, for ``kedro mlflow ui --offline``."""
+"""A copy of the runs that no server has yet, to look at."""
 
 import shutil
 import tempfile

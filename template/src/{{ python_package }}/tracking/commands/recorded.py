@@ -1,18 +1,25 @@
 """What the store knows of a run, as far as it matters for a comparison or a rerun."""
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from kedro.framework.context import KedroContext
+
+from ..errors import TrackingError
+from ..outbox.folder import OPENING, OUTBOXES, is_local, known_id
 from ..run.source import LOCK, PACKAGES, PATCH, git, short_digest
 from ..run.story import LOCK_RUN
 from ..server.connection import Connection
-from .which_run import run_with_id
+from .context import connected
+from .offline import has_offline_runs, offline_copy
+from .which_run import run_id_of, run_with_id
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,46 @@ class RecordedRun:
     @property
     def commit(self) -> str:
         return self.tags.get("git.commit", "")
+
+
+def fetched_runs(context: KedroContext, *which: str) -> list[RecordedRun]:
+    """Fetch runs from the server, or from this machine if the server does not have them.
+
+    Args:
+        context: the context of the environment.
+        which: the runs, as ``run_id_of`` takes them.
+
+    Raises:
+        TrackingError: there is no such run, or the server does not answer.
+    """
+    path, found = context.project_path, {}
+    here = [each for each in which if is_local(known_id(each, path / OUTBOXES))]
+    if here and has_offline_runs(context):
+        with offline_copy(context) as connection:
+            for each in here:
+                run = _of_this_machine(connection, each)
+                recorded = recorded_run(connection, path, run.info.run_id)
+                found[each] = replace(recorded, run_id=run.data.tags[OPENING])
+    if there := [each for each in which if each not in found]:
+        with connected(context) as connection:
+            for each in there:
+                run_id = run_id_of(each, connection, context)
+                found[each] = recorded_run(connection, path, run_id)
+    return [found[each] for each in which]
+
+
+def _of_this_machine(connection: Connection, which: str) -> "Run":
+    from mlflow import MlflowClient
+
+    client = MlflowClient(connection.uri)
+    ids = [each.experiment_id for each in client.search_experiments()]
+    found = client.search_runs(ids, f"tags.`{OPENING}` LIKE '{which}%'")
+    if len(found) == 1:
+        return found[0]
+    raise TrackingError(
+        f"{len(found) or 'None'} of the runs that wait on this machine {'are' if found else 'is'}"
+        f" '{which}'. 'kedro mlflow runs' lists them, with their ids."
+    )
 
 
 def recorded_run(

@@ -20,7 +20,7 @@ from kedro.framework.project import settings
 
 from ..config.loading import mlflow_config
 from ..errors import TrackingError
-from ..outbox.folder import OUTBOXES
+from ..outbox.folder import OUTBOXES, is_local
 from ..redaction import HIDDEN
 from ..run.resumed import RESUMED
 from ..run.source import LOCK, PACKAGES, git, git_source, lock
@@ -28,8 +28,7 @@ from ..run.story import RERUN, RERUN_OF
 from ..server.connection import Connection
 from .context import connected, load_context
 from .diff import Difference, difference
-from .recorded import RecordedRun, recorded_run
-from .which_run import run_id_of
+from .recorded import RecordedRun, fetched_runs, recorded_run
 
 _BARE = re.compile(rf"(?m)^(\+.*: ){re.escape(HIDDEN)}$")
 """A hidden value of YAML, which would be no YAML without quotes."""
@@ -77,10 +76,7 @@ def plan(project_path: Path, env: str, which: str) -> Plan:
     Raises:
         TrackingError: there is no such run, or the server does not answer.
     """
-    context = load_context(project_path, env)
-    with connected(context) as connection:
-        run_id = run_id_of(which, connection, context)
-        run = recorded_run(connection, project_path, run_id)
+    (run,) = fetched_runs(load_context(project_path, env), which)
     return _plan(project_path, run)
 
 
@@ -96,8 +92,14 @@ def rerun(project_path: Path, env: str, planned: Plan) -> tuple[int, Difference]
         The exit code of ``kedro run``, and the comparison of the two runs.
 
     Raises:
-        TrackingError: git refuses, or no new run is found.
+        TrackingError: the server does not have the run yet, git refuses, or no new run is
+            found.
     """
+    if is_local(planned.run.run_id):
+        raise TrackingError(
+            f"The run {planned.run.run_id} is only on this machine; 'kedro mlflow sync' sends "
+            "it, and then it can be run again."
+        )
     run, began = planned.run, int(time.time() * 1000)
     context = load_context(project_path, env)
     with connected(context) as connection:
