@@ -3,7 +3,8 @@
 from typing import Any
 
 import pandas as pd
-from kedro.pipeline import Pipeline, node
+from kedro.framework.hooks import hook_impl
+from kedro.pipeline import Node, Pipeline, node
 from mlflow.pyfunc.utils import pyfunc
 from pydantic import BaseModel
 from sklearn.linear_model import LinearRegression
@@ -79,6 +80,33 @@ def double(numbers: list[float]) -> list[float]:
 def shouted(rows: Any) -> Any:
     """Take and give a table of polars."""
     return rows.with_columns(word=rows["word"].str.to_uppercase())
+
+
+class Watch:
+    """Hooks of Kedro: they add one to each number, and note what they see."""
+
+    seen: list[str] = []
+
+    @hook_impl
+    def before_node_run(self, node: Node, inputs: dict[str, Any]) -> Any:
+        self.seen.append(f"before {node.name}")
+        if node.name == "double":
+            return {"halves": [number + 1 for number in inputs["halves"]]}
+        return None
+
+    @hook_impl
+    def after_node_run(self, node: Node, outputs: dict[str, Any]) -> None:
+        self.seen.append(f"after {node.name}: {outputs}")
+
+    @hook_impl
+    def on_node_error(self, error: Exception, node: Node) -> None:
+        self.seen.append(f"{type(error).__name__} of {node.name}")
+
+
+def half(numbers: list[float]) -> list[float]:
+    if 13.0 in numbers:
+        raise ValueError("nobody halves 13.0")
+    return [number / 2 for number in numbers]
 
 
 class Word(BaseModel):

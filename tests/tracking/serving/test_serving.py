@@ -193,6 +193,38 @@ def test_request_without_what_a_type_hint_demands_is_refused(
         words.predict([{"text": None}])
 
 
+def test_hooks_that_the_user_names_are_called_where_it_is_served(
+    scored: Scored, tmp_path: Path
+) -> None:
+    serving = importlib.import_module("scored.tracking.serving")
+    scoring = importlib.import_module("scored.scoring")
+    steps = [
+        node(scoring.half, "numbers", "halves", name="half"),
+        node(scoring.double, "halves", "out", name="double"),
+    ]
+    where = {"pipeline": Pipeline(steps), "input": "numbers"}
+    model = line(**where, hooks=[scoring.Watch]).nodes[0].func([1.0, 2.0])
+    assert scoring.Watch.seen == []
+    serving.save_model(model, str(tmp_path / "model"), pip_requirements=[])
+    served = mlflow.pyfunc.load_model(str(tmp_path / "model"))
+    scoring.Watch.seen.clear()
+    assert served.predict([4.0, 6.0]) == [6.0, 8.0]
+    assert scoring.Watch.seen == [
+        "before half",
+        "after half: {'halves': [2.0, 3.0]}",
+        "before double",
+        "after double: {'out': [6.0, 8.0]}",
+    ]
+    scoring.Watch.seen.clear()
+    with pytest.raises(Exception, match="node 'half' raised ValueError in") as failed:
+        served.predict([13.0])
+    assert "13.0" not in str(failed.value)
+    assert scoring.Watch.seen == ["before half", "ValueError of half"]
+    errors = importlib.import_module("scored.tracking.errors")
+    with pytest.raises(errors.TrackingError, match="a hook cannot be imported where"):
+        line(**where, hooks=[scoring.Watch()])
+
+
 def test_failed_example_fails_the_run_and_registers_nothing(scored: Scored) -> None:
     before = scored.client.search_model_versions("name = 'scorer'")
     with pytest.raises(ValueError, match="no good"):
@@ -257,7 +289,7 @@ def line(**arguments: Any) -> Pipeline:
         ([("clean", "rows", "a"), ("spoil", "rows", "b")], "one output.*found a, b"),
         ([("spoil", ["rows", "parameters"], "out")], "params:<name>"),
         ([("spoil", ["rows", "params:api_token"], "out")], "stored in the model"),
-        ([(lambda rows: rows, "rows", "out")], "by def at the top of a module"),
+        ([(lambda rows: rows, "rows", "out")], "by def or class at the top of"),
         ([(partial(len), "rows", "out")], "cannot be imported where"),
     ],
 )

@@ -57,8 +57,7 @@ def say_joined_by_key(run: "RunInfo", attempt: int, connection: "Connection") ->
 
 def say_offline(run: "RunInfo", away: Exception, is_asked: bool) -> None:
     """Log that a run is recorded on this machine, and why: a warning unless it is asked for."""
-    _logger.log(
-        logging.INFO if is_asked else logging.WARNING,
+    (_logger.warning if not is_asked else _logger.info)(
         "MLflow run '%s' is recorded on this machine until its server has it: %s",
         _name(run),
         without_secrets(str(away)),
@@ -87,8 +86,7 @@ def say_back(address: str) -> None:
 
 def say_waiting(folder: Path, left: Waiting, is_task: bool, is_asked: bool) -> None:
     """Log what the server does not have at the end: a warning unless it is asked for."""
-    _logger.log(
-        logging.INFO if is_asked else logging.WARNING,
+    (_logger.warning if not is_asked else _logger.info)(
         "%s in %s for the server. 'kedro mlflow sync' sends them, or %s.",
         left,
         "/".join(folder.parts[-3:]),  # within the project; a whole path would wrap

@@ -33,12 +33,11 @@ def refuse_unservable(pipeline: Pipeline, catalog: "CatalogProtocol[Any, Any]") 
                 f"flavor: {__package__}; found {_kind(dataset)}."
             )
         brought = {PACKAGE, *map(_stem, dataset._save_args.get("code_paths", ()))}
-        for step in packing.steps:
-            module = step.function.__module__.partition(".")[0]
+        for what, thing in packing.code:
+            module = thing.__module__.partition(".")[0]
             if module not in brought and not _is_installed(module):
                 raise TrackingError(
-                    f"{title}: the function of the node '{step.name}' is in the module "
-                    f"'{module}', which is neither part of {PACKAGE} nor of an installed "
+                    f"{title}: {what} is in the module '{module}', which is neither part of {PACKAGE} nor of an installed "
                     f"package. Move it, or add its path to code_paths in the save_args of "
                     f"'{name}'."
                 )

@@ -99,6 +99,7 @@ def _packed(
                 {**vars(s), "function": path_of(s.function)} for s in model.steps
             ],
             "artifacts": artifacts,
+            "hooks": [path_of(each) for each in model.hook_types],
         }
         folder.mkdir(exist_ok=True)
         (folder / "pipeline.json").write_text(json.dumps(content, indent=2), "utf-8")

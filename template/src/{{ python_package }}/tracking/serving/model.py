@@ -8,7 +8,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,7 @@ class PipelineModel:
         params: default values of its parameters, by name.
         artifacts: what else it needs of the training run, by name.
         form: of ``input``, see ``form_of``.
+        hooks: of pluggy, which calls them around each node of a request; None for none.
     """
 
     name: str
@@ -68,6 +69,7 @@ class PipelineModel:
     params: dict[str, Any]
     artifacts: dict[str, Any]
     form: str
+    hooks: Any = field(default=None, kw_only=True)
 
     def predict(self, data: Any, params: dict[str, Any] | None = None) -> Any:
         """Answer a request.
@@ -83,7 +85,7 @@ class PipelineModel:
         steps = self._steps(formed, params, is_callers=formed is data)
         for step, given, rest in steps:
             try:
-                rest.update(step.run(given))
+                rest.update(self._outputs(step, given))
             except Exception as error:
                 message = f"{self.name}: the node '{step.name}' raised {_where(error)}"
                 raise TrackingError(message) from None
@@ -94,6 +96,13 @@ class PipelineModel:
         for step, given, rest in self._steps(data, None, is_callers=True):
             rest.update(step.run(given))
         return rest[self.output]
+
+    def _outputs(self, step: Step, given: dict[str, Any]) -> dict[str, Any]:
+        if self.hooks is None:
+            return step.run(given)
+        from .hooks import run_with_hooks
+
+        return run_with_hooks(step, given, self.hooks)
 
     def _steps(self, data: Any, params: dict[str, Any] | None, is_callers: bool) -> Any:
         """Yield each node, its inputs, and where its outputs go.
@@ -158,13 +167,17 @@ def _load_pyfunc(path: str) -> PipelineModel:
         for step in content.pop("steps")
     ]
     artifacts = {k: _load(k, v, folder) for k, v in content["artifacts"].items()}
-    return PipelineModel(
-        steps=steps, artifacts=artifacts, **{key: content[key] for key in WRITTEN}
-    )
+    hooks = None
+    if named := content.get("hooks"):
+        from .hooks import hook_manager
+
+        hooks = hook_manager(function(each)() for each in named)
+    written = {key: content[key] for key in WRITTEN}
+    return PipelineModel(steps=steps, artifacts=artifacts, hooks=hooks, **written)
 
 
 def function(path: str) -> Any:
-    """Return a function by ``module:name``."""
+    """Return a function or class by ``module:name``."""
     module, _, name = path.partition(":")
     found: Any = import_module(module)
     for part in name.split("."):

@@ -22,11 +22,13 @@ class Example(PipelineModel):
         data: all rows of the training run, with the columns that the pipeline needs.
         rows: the first of them.
         answer: what the pipeline makes of those.
+        hook_types: the classes of the hooks that are called where it is served.
     """
 
     data: Any
     rows: Any
     answer: Any
+    hook_types: Sequence[type]
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Packing:
     inputs: list[str]
     output: str
     columns: Sequence[str] | None
+    hook_types: Sequence[type]
     __name__ = "pipeline_model"  # in Kedro's messages
 
     def __call__(self, data: Any, *others: Any) -> Example:
@@ -60,7 +63,17 @@ class Packing:
             data, rows = data[columns], rows[columns]
             answer = model.run(rows)
         shown = {"data": data, "rows": rows, "answer": answer}
-        return Example(**vars(model), **{k: for_mlflow(v) for k, v in shown.items()})
+        shown = {key: for_mlflow(value) for key, value in shown.items()}
+        return Example(**vars(model), **shown, hook_types=self.hook_types)
+
+    @property
+    def code(self) -> list[tuple[str, Any]]:
+        """The functions and classes that are called where it is served, and what they are."""
+        of_nodes = [
+            (f"the function of the node '{step.name}'", step.function)
+            for step in self.steps
+        ]
+        return [*of_nodes, *(("a hook", each) for each in self.hook_types)]
 
     @property
     def artifacts(self) -> list[str]:
@@ -75,6 +88,7 @@ def pipeline_model(
     input: str,
     output: str,
     columns: Sequence[str] | None = None,
+    hooks: Sequence[type] = (),
 ) -> Node:
     """Return a node that makes a model of an inference pipeline.
 
@@ -89,11 +103,14 @@ def pipeline_model(
         output: the model.
         columns: what a request has of a table. None: the columns without which the
             pipeline fails, or answers otherwise, on the first rows of ``input``.
+        hooks: classes with Kedro's hooks ``before_node_run``, ``after_node_run`` and
+            ``on_node_error``, which are called around each node of a request. An object
+            of each is made when the model is loaded.
 
     Raises:
         TrackingError: the pipeline cannot be served: it does not need ``input``, has not
             one output, needs all parameters or a secret one, or a function of its nodes
-            cannot be imported by its name.
+            or a hook cannot be imported by its name.
     """
     title = f"pipeline_model '{name}'"
     free, outputs = sorted(pipeline.inputs()), sorted(pipeline.outputs())
@@ -114,29 +131,29 @@ def pipeline_model(
                 f"{title}: '{parameter}' would be stored in the model. Name the parameters "
                 "that it needs, as params:<name>; a secret comes from the environment."
             )
-    steps = [_step(each, title) for each in pipeline.nodes]
+    steps = [Step(n.name, n.func, n._inputs, n._outputs) for n in pipeline.nodes]
     inputs = [input, *(other for other in free if other != input)]
-    packing = Packing(name, steps, inputs, outputs[0], columns)
+    packing = Packing(name, steps, inputs, outputs[0], columns, tuple(hooks))
+    for what, thing in packing.code:
+        _refuse_unnamed(thing, what, title)
     return node(packing, inputs, output, name=name)
 
 
-def _step(each: Node, title: str) -> Step:
-    path = path_of(each.func)
+def _refuse_unnamed(thing: Any, what: str, title: str) -> None:
+    path = path_of(thing)
     try:
         found = function(path)
     except (ImportError, AttributeError):
         found = None
-    if found is not each.func or path.startswith("__main__"):
+    if found is not thing or path.startswith("__main__"):
         raise TrackingError(
-            f"{title}: the function of the node '{each.name}' cannot be imported where the "
-            f"model is served. Define it by def at the top of a module of the package; "
-            f"found {path}."
+            f"{title}: {what} cannot be imported where the model is served. Define it by def "
+            f"or class at the top of a module of the package; found {path}."
         )
-    return Step(each.name, each.func, each._inputs, each._outputs)
 
 
 def path_of(func: Any) -> str:
-    """Return a function's ``module:name``."""
+    """Return the ``module:name`` of a function or class."""
     return f"{getattr(func, '__module__', None)}:{getattr(func, '__qualname__', func)}"
 
 
