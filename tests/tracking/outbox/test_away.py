@@ -245,7 +245,8 @@ def test_runs_of_this_machine_are_compared_and_planned(
     done = kedro_here(project, "diff", one, "local-ffffffff")
     assert done.returncode == 1
     assert (
-        "None of the runs that wait on this machine is 'local-ffffffff'" in done.stderr
+        "'local-ffffffff' names none of the runs that wait on this machine"
+        in done.stderr
     )
 
 

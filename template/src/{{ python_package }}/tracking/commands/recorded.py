@@ -107,8 +107,8 @@ def _of_this_machine(connection: Connection, which: str) -> "Run":
     if len(found) == 1:
         return found[0]
     raise TrackingError(
-        f"{len(found) or 'None'} of the runs that wait on this machine {'are' if found else 'is'}"
-        f" '{which}'. 'kedro mlflow runs' lists them, with their ids."
+        f"'{which}' names {len(found) or 'none'} of the runs that wait on this machine. "
+        "'kedro mlflow runs' lists them, with their ids."
     )
 
 
