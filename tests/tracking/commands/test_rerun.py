@@ -15,7 +15,7 @@ from tracking.commands.diff import diff
 from tracking.commands.rerun import plan
 from tracking.commands.rerun import rerun as run_again
 
-from tests.tracking.conftest import Project, kedro, kedro_here, run_kedro
+from tests.tracking.conftest import Project, kedro, kedro_here
 
 REGISTRY = """
 
@@ -65,17 +65,11 @@ def recorded(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     return project
 
 
-def run(project: Project, *words: str) -> str:
-    done = run_kedro(project.path, "run", *words)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return str(project.runs()[-1].info.run_id)
-
-
-def run_here(project: Project) -> str:
+def run(project: Project, registry: str = REGISTRY, **params: Any) -> str:
     """Run the project in this process, which saves its start."""
-    registry: dict[str, Any] = {}
-    exec(REGISTRY, registry)
-    project.run(registry["register_pipelines"]())
+    names: dict[str, Any] = {}
+    exec(registry, names)
+    project.run(names["register_pipelines"](), params=params)
     return str(project.runs()[-1].info.run_id)
 
 
@@ -89,8 +83,9 @@ def test_dirty_run_with_runtime_parameters_is_run_again_as_it_was(
     recorded: Project,
 ) -> None:
     registry = recorded.path / "src/tracked/pipeline_registry.py"
-    registry.write_text(REGISTRY.replace("FACTOR = 1.0", "FACTOR = 2.0"))
-    first = run(recorded, "--params", "factor=5")
+    doubled = REGISTRY.replace("FACTOR = 1.0", "FACTOR = 2.0")
+    registry.write_text(doubled)
+    first = run(recorded, doubled, factor=5)
     registry.write_text(REGISTRY.replace("FACTOR = 1.0", "FACTOR = 7.0"))
     before = git(recorded, "status", "--porcelain")
 
@@ -139,7 +134,7 @@ def test_clean_run_is_the_same_again_and_so_are_versions_of_data(
     git(recorded, "commit", "-qam", "versions")
     (recorded.path / "data/text.txt").unlink()
     recorded.write("data/text.txt/2026-01-01T00.00.00.000Z/text.txt", "abc")
-    first = run_here(recorded)
+    first = run(recorded)
     assert recorded.only_run().data.tags["git.dirty"] == "false"
     recorded.write("data/text.txt/2026-02-02T00.00.00.000Z/text.txt", "abcdef")
 
@@ -165,7 +160,7 @@ def test_hidden_secret_in_a_patch_is_a_line_and_no_difference(
         "conf/base/parameters.yml",
         "api_token: 0123456789abcdef\nfactor: 2\npassword: hunter2xyz\n",
     )
-    first = run_here(recorded)
+    first = run(recorded)
 
     planned = plan(recorded.path, "local", first)
     assert planned.obstacles == []
@@ -198,7 +193,7 @@ def test_other_lock_than_the_projects_is_restored_by_uv(
     recorded.write("src/tracked/pipeline_registry.py", REPORTS_VERSION)
     git(recorded, "add", "--all")
     git(recorded, "commit", "-qm", "with a lock")
-    first = run_here(recorded)  # in the environment of the tests
+    first = run(recorded)  # in the environment of the tests
     uv("add", "--no-sync", "tabulate==0.10.0")
     here = Path(sys.executable).parent
     monkeypatch.setenv("PATH", f"{here}{os.pathsep}{os.environ['PATH']}")
@@ -219,10 +214,9 @@ def test_other_lock_than_the_projects_is_restored_by_uv(
 
 
 def test_failed_run_fails_again_with_its_own_code(recorded: Project) -> None:
-    done = run_kedro(recorded.path, "run", "--params", "factor=oops")
-    assert done.returncode == 1
-    (failed,) = recorded.runs()
-    code, said = rerun(recorded, failed.info.run_id)
+    with pytest.raises(TypeError):
+        run(recorded, factor="oops")
+    code, said = rerun(recorded, recorded.only_run().info.run_id)
     assert code == 1
     rows = {(row["kind"], row["name"]): row for row in said["rows"]}
     assert (rows["source", "status"]["one"], rows["source", "status"]["other"]) == (
