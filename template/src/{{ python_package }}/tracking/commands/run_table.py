@@ -15,7 +15,7 @@ from rich.text import Text
 
 from ..server.uris import display_uri
 from ..terminal.humanize import ago, duration
-from .runs import LatestRun, LatestRuns
+from .runs import SYSTEM, LatestRun, LatestRuns
 from .tables import table_of
 
 _COLOURS = {"FINISHED": "green", "FAILED": "red", "KILLED": "red", "RUNNING": "cyan"}
@@ -93,7 +93,8 @@ def _shown(
         if run.error
     ]
     for option in ("--metric", "--param"):
-        if names := [column.title for column in hidden if column.option == option]:
+        titles = [column.title for column in hidden if column.option == option]
+        if names := [name for name in titles if not name.startswith(SYSTEM)]:
             below.append(f"{option} NAME shows another: {', '.join(names)}")
     return Group(*parts, *([Text()] if below else []), *map(Text, below))
 

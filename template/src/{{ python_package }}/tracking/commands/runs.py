@@ -35,6 +35,8 @@ _NO_FILTERS = Filters()
 _PAGE = 100  # runs in a request, if some of them may be dropped
 _PIPELINES = re.compile(r"--pipelines?[ =]('[^']+'|\S+)")
 
+SYSTEM = "system/"  # with which MLflow's names of system metrics begin
+
 
 @dataclass(frozen=True)
 class LatestRun:
@@ -113,13 +115,17 @@ class LatestRuns:
     def metrics(self, wanted: Sequence[str] = ()) -> list[str]:
         """Return the metrics to show: those wanted, or all, the most frequent first.
 
+        Those that MLflow measures of the machine come last.
+
         Raises:
             TrackingError: no run has a wanted metric.
         """
         counts = Counter(name for run in self.runs for name in run.metrics)
         if self.runs:
             _refuse_unknown("metric", wanted, counts)
-        return list(wanted) or sorted(counts, key=lambda name: (-counts[name], name))
+        return list(wanted) or sorted(
+            counts, key=lambda name: (name.startswith(SYSTEM), -counts[name], name)
+        )
 
     def params(self, wanted: Sequence[str] = ()) -> list[str]:
         """Return the parameters to show: those wanted, or those that differ.
