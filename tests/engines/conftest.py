@@ -20,6 +20,7 @@ ENGINES = Path(os.environ.get("ENGINES", ".engines")).absolute()
 REGISTRY = '''
 import os
 import signal
+import time
 from pathlib import Path
 
 import mlflow
@@ -32,17 +33,23 @@ def prepare(a):
 
 
 def train(a, b):
-    """Fails or is killed once, if a file says so."""
+    """Fail, be killed or sleep, if a file says so; once, whoever reads it first."""
     with mlflow.start_run(nested=True, run_name="child"):
         mlflow.log_metric("inner", 1)
     mistake = Path("mistake")
     what = mistake.read_text() if mistake.exists() else ""
     if what.endswith("once"):
-        mistake.unlink()
+        try:
+            mistake.unlink()
+        except FileNotFoundError:
+            what = ""
     if what.startswith("fail"):
         raise ZeroDivisionError("the node's own words")
     if what.startswith("kill"):
         os.kill(os.getpid(), signal.SIGKILL)
+    if what.startswith("sleep"):
+        Path("asleep").write_text(str(os.getpid()))
+        time.sleep(600)
     return [0.9, 0.5, 0.3]
 
 
@@ -69,6 +76,8 @@ CATALOG = {
         "dataset": {"type": "json.JSONDataset", "filepath": "data/{name}.json"},
     },
 }
+OF_THE_RUN = {"console", "console.log", "pipeline.svg", "source"}
+"""What a run may record of itself."""
 
 
 class Workflow:
@@ -88,7 +97,7 @@ class Workflow:
         (self.path / name).write_text(text, "utf-8")
 
     def mistake(self, what: str) -> None:
-        """Let the node ``train`` do what is said: fail, kill, fail once, kill once."""
+        """Let the node ``train`` do what is said: fail, kill or sleep, or fail once, …"""
         self._write("mistake", what)
 
     def call(
@@ -131,8 +140,8 @@ class Workflow:
         for key, values in {"fluent": [1], "history": [0.9, 0.5, 0.3]}.items():
             history = self.client.get_metric_history(run.info.run_id, key)
             assert [metric.value for metric in history] == values
-        files = self.client.list_artifacts(run.info.run_id)
-        assert [file.path for file in files] == ["report.json"]
+        files = {f.path for f in self.client.list_artifacts(run.info.run_id)}
+        assert files - OF_THE_RUN == {"report.json"}
         assert {"kedro_command", "kedro.version"} <= run.data.tags.keys()
         _, nested = self.runs()
         mine = [
@@ -149,6 +158,11 @@ def reports(run: Run) -> dict[str, tuple[str, int]]:
     return {
         "+".join(each["nodes"]): (each["status"], each["attempt"]) for each in found
     }
+
+
+def kedro() -> str:
+    """The command of this environment, in which the projects of these tests run."""
+    return str(Path(sys.executable).with_name("kedro"))
 
 
 @pytest.fixture(scope="session")

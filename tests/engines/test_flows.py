@@ -1,6 +1,5 @@
 """Airflow, Prefect, Dagster and plain processes: each task is a process with the run key."""
 
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ import pytest
 import yaml
 
 from tests.conftest import TEMPLATE
-from tests.engines.conftest import ENGINES, Workflow, reports
+from tests.engines.conftest import ENGINES, Workflow, kedro, reports
 
 PAGES = TEMPLATE / "docs" / "orchestrators"
 
@@ -109,9 +108,3 @@ def test_commands_of_argo(workflow_of: Any) -> None:
     ((run,), _) = workflow.runs()
     assert (run.info.status, len(reports(run))) == ("FAILED", 2)
 
-
-def kedro() -> str:
-    """The command of this environment, in which the projects of these tests run."""
-    import sys
-
-    return os.fspath(Path(sys.executable).with_name("kedro"))
