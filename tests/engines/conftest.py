@@ -2,8 +2,11 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ import yaml
 from mlflow.entities import Run
 
 from tests.conftest import Render
+from tests.loopback import wait_until
 
 ENGINES = Path(os.environ.get("ENGINES", ".engines")).absolute()
 """The folder with the environments of the engines."""
@@ -104,13 +108,10 @@ class Workflow:
         self, *words: object, code: int | None = 0, **variables: str
     ) -> subprocess.CompletedProcess[str]:
         """Call a command in the project, and check its exit code, if there is one."""
-        found = [str(Path(sys.executable).parent), os.environ["PATH"]]
-        env = {**os.environ, "PATH": os.pathsep.join(found), **variables}
-        env["PYTHONPATH"] = str(self.path / "src")
         done = subprocess.run(
             [str(word) for word in words],
             cwd=self.path,
-            env=env,
+            env=self._environment(variables),
             capture_output=True,
             text=True,
             check=False,
@@ -120,6 +121,38 @@ class Workflow:
             output = (done.stdout + done.stderr)[-6000:]
             assert bool(done.returncode) == bool(code), output
         return done
+
+    @contextmanager
+    def stopped(
+        self, *words: object, seconds: float = 60, **variables: str
+    ) -> Iterator[None]:
+        """Call a command whose node sleeps; press Ctrl-C at the end of the block.
+
+        The command and the node are gone some seconds later.
+        """
+        asleep = self.path / "asleep"
+        asleep.unlink(missing_ok=True)
+        self.mistake("sleep")
+        process = subprocess.Popen(
+            [str(word) for word in words],
+            cwd=self.path,
+            env=self._environment(variables),
+            start_new_session=True,
+        )
+        try:
+            wait_until(lambda: asleep.exists() and asleep.read_text() != "")
+            yield
+            os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+            assert process.wait(seconds) != 0
+            wait_until(lambda: not Path("/proc", asleep.read_text()).exists(), seconds)
+        finally:
+            process.kill()
+            self.path.joinpath("mistake").unlink()
+
+    def _environment(self, variables: dict[str, str]) -> dict[str, str]:
+        found = [str(Path(sys.executable).parent), os.environ["PATH"]]
+        env = {**os.environ, "PATH": os.pathsep.join(found), **variables}
+        return {**env, "PYTHONPATH": str(self.path / "src")}
 
     def runs(self) -> tuple[list[Run], list[Run]]:
         """The runs of workflows and the nested ones, oldest first."""

@@ -50,6 +50,14 @@ def test_workflow_is_one_run_with_the_right_status(
     assert killed.info.status == ("FINISHED" if kill_is_retried else "FAILED")
     if kill_is_retried:
         workflow.check_whole(killed, children=2)
+
+    with workflow.stopped(*words):
+        pass
+    (*_, stopped), _ = workflow.runs()
+    assert (stopped.info.status, stopped.data.metrics) == (
+        "KILLED",
+        {"fluent": 1, "m_prepared": 1},
+    )
     runs, nested = workflow.runs()
     assert {r.info.status for r in [*runs, *nested]} <= {"FINISHED", "FAILED", "KILLED"}
     assert not list(Path(workflow.path).glob("mlruns/outbox/*/run.json"))

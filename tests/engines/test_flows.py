@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from tests.conftest import TEMPLATE
+from tests.docs.test_kubernetes import manifests
 from tests.engines.conftest import ENGINES, Workflow, kedro, reports
 
 PAGES = TEMPLATE / "docs" / "orchestrators"
@@ -96,8 +97,8 @@ def test_flow(workflow_of: Any, page: str, file: str, command: list[str]) -> Non
 def test_commands_of_argo(workflow_of: Any) -> None:
     """The commands of the page's pods, as processes."""
     workflow = workflow_of("none")
-    spec = yaml.safe_load(example("kubernetes", "yaml"))["spec"]
-    dag, finish = spec["templates"][:2]
+    (manifest,) = manifests("Workflow")
+    dag, finish = manifest["spec"]["templates"][:2]
     steps = [*dag["dag"]["tasks"], *finish["steps"][0]]
     words = [step["arguments"]["parameters"][0]["value"].split() for step in steps]
     for number, word in enumerate(words):

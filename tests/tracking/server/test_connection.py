@@ -72,6 +72,33 @@ def test_silent_server_is_asked_once(
         assert asked == [b"", b"GET "]
 
 
+@pytest.mark.usefixtures("never")
+@pytest.mark.parametrize("is_silent", [False, True])
+def test_workspace_of_databricks_that_does_not_answer_is_a_sentence(
+    project: Project, monkeypatch: pytest.MonkeyPatch, is_silent: bool
+) -> None:
+    """Before Databricks' own library asks, which takes five minutes and says nothing."""
+    project.session(ONE)
+    from tracked.tracking.server import availability
+
+    monkeypatch.setattr(availability, "_AT_START", 2)
+    with socket.socket() as port:
+        port.bind(("127.0.0.1", 0))
+        if is_silent:
+            port.listen()
+        address = f"http://127.0.0.1:{port.getsockname()[1]}"
+        profiles = project.path / "databrickscfg"
+        profiles.write_text(f"[team]\nhost = {address}/\ntoken = dapi-0123456789\n")
+        monkeypatch.setenv("DATABRICKS_CONFIG_FILE", str(profiles))
+        project.mlflow_yml("server: {mlflow_tracking_uri: 'databricks://team'}")
+        with pytest.raises(ClickException) as error:
+            project.run(ONE)
+    found = " in time" if is_silent else ": nothing listens there"
+    words = f"The MLflow server at databricks://team ({address}) does not answer{found}."
+    assert str(error.value).startswith(words)
+    assert "~/.databrickscfg" in str(error.value)
+
+
 def test_user_decides_how_long_a_server_is_waited_for(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

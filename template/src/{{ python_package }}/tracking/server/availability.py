@@ -10,7 +10,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..errors import TrackingError
+from ..redaction import without_secrets
 from ..terminal.log_filters import only
+from .databricks import workspace
 from .http_errors import problem
 from .process_environment import EnvironmentOverride
 
@@ -26,6 +28,7 @@ PORTS = {
     "mysql": 3306,
     "mssql": 1433,
 }
+_OF_DATABRICKS = "MLFLOW_DATABRICKS_ENDPOINT_HTTP_RETRY_TIMEOUT"  # seconds for all tries
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 LOGINS = (
     "MLFLOW_TRACKING_TOKEN",
@@ -52,6 +55,7 @@ class Availability:
     def __init__(self, uri: str, safe_uri: str, source: str, env: str) -> None:
         self._uri, self._safe_uri = uri, safe_uri
         self._source, self._env = source, env
+        self._workspace = workspace(uri)
         self.has_header_provider = False
 
     @contextmanager
@@ -79,6 +83,10 @@ class Availability:
             if "API request to" not in error.message:
                 raise
             raise self._error(error.message) from None
+        except TimeoutError as error:  # of Databricks' library
+            if not self._workspace:
+                raise
+            raise self._error(str(error)) from None
 
     @contextmanager
     def _slowness_noticed(self) -> Iterator[None]:
@@ -94,9 +102,15 @@ class Availability:
     def _probe(self, seconds: int) -> None:
         """Connect once: where nothing listens, MLflow and SQLAlchemy retry for minutes.
 
+        A workspace of Databricks has to answer, too: its library asks it for its
+        settings, and tries for five minutes without a word (seen in 0.162).
+
         Raises:
             ServerAway: nothing listens at the address.
         """
+        if self._workspace:
+            self._ask(self._workspace, seconds)
+            return
         parts = urlsplit(self._uri)
         port = PORTS.get(parts.scheme.partition("+")[0])
         if not (port and parts.hostname) or _has_proxy():
@@ -106,6 +120,15 @@ class Availability:
             with self._slowness_noticed():
                 socket.create_connection(address, timeout=seconds).close()
         except OSError as error:
+            raise self._error(str(error)) from None
+
+    def _ask(self, address: str, seconds: int) -> None:
+        import requests
+
+        try:
+            with self._slowness_noticed():
+                requests.head(address, timeout=seconds)
+        except requests.RequestException as error:
             raise self._error(str(error)) from None
 
     def _error(self, text: str) -> TrackingError:
@@ -126,9 +149,13 @@ class Availability:
             )
         elif found.endswith("in time"):
             remedy += " MLFLOW_HTTP_REQUEST_TIMEOUT sets how many seconds it has."
+        address = self._safe_uri
+        if self._workspace:
+            address += f" ({without_secrets(self._workspace)})"
+            remedy = "Check DATABRICKS_HOST, or the host in ~/.databrickscfg, and the login."
         end = "" if found.endswith("?") else "."
         return (
-            f"The MLflow server at {self._safe_uri} {found}{end} The environment is "
+            f"The MLflow server at {address} {found}{end} The environment is "
             f"'{self._env}', the address comes from {self._source}. {remedy}"
         )
 
@@ -143,6 +170,7 @@ def _one_try(seconds: int) -> EnvironmentOverride:
     variables = {
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
         "MLFLOW_HTTP_REQUEST_TIMEOUT": str(seconds),
+        _OF_DATABRICKS: str(seconds),
     }
     return EnvironmentOverride(
         {k: v for k, v in variables.items() if k not in os.environ}
@@ -183,6 +211,7 @@ def tried_once() -> Iterator[None]:
     names = {
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": 0,
         "MLFLOW_HTTP_REQUEST_TIMEOUT": _IN_BACKGROUND,
+        _OF_DATABRICKS: _IN_BACKGROUND,
     }
     with _PerThread._lock:
         if not _PerThread._users:

@@ -12,7 +12,7 @@ from ..config.options import ServerOptions
 from ..config.resolvers import resolvers_lock
 from ..redaction import split_login, without_secrets
 from ..terminal.log_filters import without_secrets_in_logs
-from . import uris
+from . import databricks, uris
 from .availability import LOGINS, Availability, one_warning
 from .credentials import credential_variables
 from .process_environment import (
@@ -171,6 +171,8 @@ class Connection:
 
     def url(self, run: "RunInfo") -> str | None:
         """Return the address of a run's page; None if no server shows it."""
+        if host := databricks.workspace(self.uri):
+            return f"{host}/ml/experiments/{run.experiment_id}/runs/{run.run_id}"
         if not self.has_pages:
             return None
         path = run_path(run.experiment_id, run.run_id)
