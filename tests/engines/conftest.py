@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 import yaml
 from mlflow.entities import Run
 
-from tests.conftest import Render
+from tests.conftest import TEMPLATE, Render
 from tests.loopback import wait_until
 
 ENGINES = Path(os.environ.get("ENGINES", ".engines")).absolute()
@@ -191,6 +192,12 @@ def reports(run: Run) -> dict[str, tuple[str, int]]:
     return {
         "+".join(each["nodes"]): (each["status"], each["attempt"]) for each in found
     }
+
+
+def examples(page: str, language: str) -> list[str]:
+    """The examples of a page of docs/orchestrators, word by word."""
+    text = (TEMPLATE / "docs" / "orchestrators" / f"{page}.md").read_text("utf-8")
+    return re.findall(rf"```{language}\n(.*?)```", text, re.S)
 
 
 def kedro() -> str:

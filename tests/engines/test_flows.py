@@ -7,20 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.conftest import TEMPLATE
 from tests.docs.test_kubernetes import manifests
-from tests.engines.conftest import ENGINES, Workflow, kedro, reports
-
-PAGES = TEMPLATE / "docs" / "orchestrators"
-
-
-def example(page: str, language: str) -> str:
-    """The first example of a page, word by word."""
-    text = (PAGES / f"{page}.md").read_text("utf-8")
-    found = re.search(rf"```{language}\n(.*?)```", text, re.S)
-    assert found
-    return found[1]
-
+from tests.engines.conftest import ENGINES, Workflow, examples, kedro, reports
 
 def check(workflow: Workflow, run: Any, expected: str = "FINISHED") -> None:
     """Try a workflow whose node is killed once, and one whose node always fails.
@@ -81,7 +69,7 @@ def test_airflow(workflow_of: Any) -> None:
 )
 def test_flow(workflow_of: Any, page: str, file: str, command: list[str]) -> None:
     workflow = workflow_of("none")
-    (workflow.path / file).write_text(example(page, "python"))
+    (workflow.path / file).write_text(examples(page, "python")[0])
     program = ENGINES / page / "bin" / command[0]
     home = workflow.path / "home"
     home.mkdir()
