@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from tests.engines.conftest import ENGINES, Workflow, kedro, reports
+from tests.engines.conftest import ENGINES, kedro, reports
 from tests.loopback import free_port, wait_until
 
 AIRFLOW = ENGINES / "airflow" / "bin"

@@ -1,7 +1,5 @@
 """Airflow, Prefect, Dagster and plain processes: each task is a process with the run key."""
 
-import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +7,7 @@ import yaml
 
 from tests.docs.test_kubernetes import manifests
 from tests.engines.conftest import ENGINES, Workflow, examples, kedro, reports
+
 
 def check(workflow: Workflow, run: Any, expected: str = "FINISHED") -> None:
     """Try a workflow whose node is killed once, and one whose node always fails.
@@ -96,4 +95,3 @@ def test_commands_of_argo(workflow_of: Any) -> None:
     assert "without a report: report" in done.stdout
     ((run,), _) = workflow.runs()
     assert (run.info.status, len(reports(run))) == ("FAILED", 2)
-

@@ -23,7 +23,9 @@ def test_driver_logs_and_a_stray_call_on_an_executor_is_an_error(
     ((run,), _) = workflow.runs()
     assert (run.info.status, run.data.metrics) == ("FINISHED", {"rows": 10})
 
-    stray = registry.replace("    yield", '    mlflow.log_metric("stray", 1)\n    yield')
+    stray = registry.replace(
+        "    yield", '    mlflow.log_metric("stray", 1)\n    yield'
+    )
     assert stray != registry
     (package / "pipeline_registry.py").write_text(stray)
     before = set(workflow.path.rglob("*.db"))

@@ -94,7 +94,9 @@ def test_workspace_of_databricks_that_does_not_answer_is_a_sentence(
         with pytest.raises(ClickException) as error:
             project.run(ONE)
     found = " in time" if is_silent else ": nothing listens there"
-    words = f"The MLflow server at databricks://team ({address}) does not answer{found}."
+    words = (
+        f"The MLflow server at databricks://team ({address}) does not answer{found}."
+    )
     assert str(error.value).startswith(words)
     assert "~/.databrickscfg" in str(error.value)
 
