@@ -26,11 +26,11 @@ check: .venv  ## a minute: lint, types, layers, what is rendered, the module wit
 		tests/fleet/test_types.py tests/tracking/test_architecture.py tests/tracking/test_redaction.py \
 		tests/tracking/config tests/tracking/terminal
 
-engines: .venv  ## the real engines: Airflow, Dagster, Dask, loky, Prefect, Ray
+engines: .venv  ## the real engines: Airflow, Dagster, Dask, loky, Prefect, Ray, Spark; Databricks' library
 	$(UV) venv --quiet --clear .engines/airflow
 	$(UV) pip install --quiet --python .engines/airflow "apache-airflow>=3,<4"
 	$(UV) venv --quiet --clear .engines/dagster
-	$(UV) pip install --quiet --python .engines/dagster "dagster>=1.12"
+	$(UV) pip install --quiet --python .engines/dagster "dagster>=1.12" "kedro-dagster>=0.8" --group dev
 	$(UV) venv --quiet --clear .engines/prefect
 	$(UV) pip install --quiet --python .engines/prefect "prefect>=3,<4"
 	$(UV) venv --quiet --clear .engines/projects

@@ -8,6 +8,8 @@ import yaml
 from tests.docs.test_kubernetes import manifests
 from tests.engines.conftest import ENGINES, Workflow, examples, kedro, reports
 
+DAGSTER = ENGINES / "dagster" / "bin" / "dagster"
+
 
 def check(workflow: Workflow, run: Any, expected: str = "FINISHED") -> None:
     """Try a workflow whose node is killed once, and one whose node always fails.
@@ -55,30 +57,59 @@ def test_airflow(workflow_of: Any) -> None:
     check(workflow, run)
 
 
-@pytest.mark.parametrize(
-    ("page", "file", "command"),
-    [
-        ("prefect", "flow.py", ["python", "flow.py"]),
-        (
-            "dagster",
-            "definitions.py",
-            ["dagster", "job", "execute", "-f", "definitions.py", "-j", "penguins"],
-        ),
-    ],
-)
-def test_flow(workflow_of: Any, page: str, file: str, command: list[str]) -> None:
+def test_prefect(workflow_of: Any) -> None:
     workflow = workflow_of("none")
-    (workflow.path / file).write_text(examples(page, "python")[0])
-    program = ENGINES / page / "bin" / command[0]
-    home = workflow.path / "home"
-    home.mkdir()
-    variables = {"KEDRO": kedro(), "PREFECT_HOME": str(home), "DAGSTER_HOME": str(home)}
+    (workflow.path / "flow.py").write_text(examples("prefect", "python")[0])
+    variables = {"KEDRO": kedro(), "PREFECT_HOME": str(workflow.path / "home")}
     variables["PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"] = "300"
+    python = ENGINES / "prefect" / "bin" / "python"
 
     def run(code: int) -> None:
-        workflow.call(program, *command[1:], code=code, **variables)
+        workflow.call(python, "flow.py", code=code, **variables)
 
     check(workflow, run)
+
+
+@pytest.mark.parametrize("executor", ["multiprocess", "in_process"])
+def test_dagster(workflow_of: Any, executor: str) -> None:
+    workflow = workflow_of("none")
+    (workflow.path / "definitions.py").write_text(examples("dagster", "python")[0])
+    config = workflow.path / "executor.yaml"
+    config.write_text(yaml.safe_dump({"execution": {"config": {executor: {}}}}))
+    words = [DAGSTER, "job", "execute", "-f", "definitions.py", "-j", "penguins"]
+    words += ["-c", config.name]
+    variables = {"KEDRO": kedro(), "DAGSTER_HOME": home(workflow)}
+
+    def run(code: int) -> None:
+        done = workflow.call(*words, code=code, **variables)
+        assert ("Executing steps in process" in done.stderr) == (
+            executor != "in_process"
+        )
+
+    check(workflow, run)
+
+
+def test_kedro_dagster_is_a_sentence(workflow_of: Any) -> None:
+    """It calls hooks without a session; its run would be FAILED after its first op."""
+    workflow = workflow_of("none")
+    words = [DAGSTER.with_name("kedro"), "dagster", "init", "--env", "base"]
+    workflow.call(*words)
+    config = {"executors": {"one": {"in_process": None}}}
+    job = {"pipeline": {"pipeline_name": "__default__"}, "executor": "one"}
+    path = workflow.path / "conf/base/dagster.yml"
+    path.write_text(yaml.safe_dump({**config, "jobs": {"all": job}}))
+    definitions = workflow.path / "src/tracked/definitions.py"
+    definitions.write_text(definitions.read_text().replace('"local"', '"base"'))
+    words = [DAGSTER, "job", "execute", "-m", "tracked.definitions", "-j", "base__all"]
+    done = workflow.call(*words, code=1, DAGSTER_HOME=home(workflow))
+    assert "Let each op call 'kedro run --nodes' with a run key" in done.stderr
+
+
+def home(workflow: Workflow) -> str:
+    """Make a folder for what Dagster keeps."""
+    folder = workflow.path / "home"
+    folder.mkdir()
+    return str(folder)
 
 
 def test_commands_of_argo(workflow_of: Any) -> None:

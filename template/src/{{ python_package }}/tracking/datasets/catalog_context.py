@@ -9,6 +9,7 @@ from kedro.framework.context import KedroContext
 from kedro.io import CatalogProtocol
 
 from ..config.resolvers import resolvers_lock
+from ..errors import TrackingError
 
 _ATTRIBUTE = "kedro_mlflow_context"
 _making: ContextVar[KedroContext] = ContextVar("making")
@@ -26,8 +27,19 @@ def announce(context: KedroContext) -> None:
 
 
 def making_context() -> KedroContext:
-    """Return the context that is creating a catalog, in ``after_catalog_created``."""
-    return _making.get()
+    """Return the context that is creating a catalog, in ``after_catalog_created``.
+
+    Raises:
+        TrackingError: no context is, as in the ops of kedro-dagster.
+    """
+    if context := _making.get(None):
+        return context
+    raise TrackingError(
+        "Kedro's hooks are called outside of a Kedro session, as kedro-dagster does: its "
+        "ops are processes that no run can span. Let each op call 'kedro run --nodes' "
+        "with a run key (see the template's page on Dagster), or remove MlflowHook from HOOKS "
+        "in settings.py to run without tracking."
+    )
 
 
 def remember_context(catalog: "CatalogProtocol[Any, Any]") -> None:

@@ -4,13 +4,16 @@ import threading
 from contextlib import ExitStack
 
 from ..server.availability import fail_fast
-from .messages import say_away, say_back
+from ..server.process_environment import EnvironmentOverride
+from .messages import NO_URL, say_away, say_back
 
 
 class Away:
     """Makes MLflow's own requests fail at once while the server is known to be away.
 
-    MLflow would try each one for minutes. A ``with`` block restores its settings.
+    MLflow would try each one for minutes. It prints no address of a nested run either,
+    which the server does not have; for Databricks, that alone waits for five minutes. A
+    ``with`` block restores its settings.
 
     Args:
         address: the server's, without a login.
@@ -35,6 +38,7 @@ class Away:
             self._is_known = True
             if self._is_open:
                 self._stack.enter_context(fail_fast())
+                self._stack.enter_context(EnvironmentOverride({NO_URL: "true"}))
 
     def end(self) -> None:
         """Let requests wait as usual."""

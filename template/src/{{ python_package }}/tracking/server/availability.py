@@ -28,9 +28,8 @@ PORTS = {
     "mysql": 3306,
     "mssql": 1433,
 }
-_OF_DATABRICKS = (
-    "MLFLOW_DATABRICKS_ENDPOINT_HTTP_RETRY_TIMEOUT"  # seconds for all tries
-)
+# Seconds for all tries of a request.
+_OF_DATABRICKS = "MLFLOW_DATABRICKS_ENDPOINT_HTTP_RETRY_TIMEOUT"
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 LOGINS = (
     "MLFLOW_TRACKING_TOKEN",
@@ -154,9 +153,7 @@ class Availability:
         address = self._safe_uri
         if self._workspace:
             address += f" ({without_secrets(self._workspace)})"
-            remedy = (
-                "Check DATABRICKS_HOST, or the host in ~/.databrickscfg, and the login."
-            )
+            remedy = "Check DATABRICKS_HOST, or the host in ~/.databrickscfg."
         end = "" if found.endswith("?") else "."
         return (
             f"The MLflow server at {address} {found}{end} The environment is "
