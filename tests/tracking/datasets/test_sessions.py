@@ -4,6 +4,9 @@ import os
 
 import mlflow
 import pytest
+from click import ClickException
+from kedro.framework.startup import bootstrap_project
+from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline, node
 from kedro.runner import ParallelRunner, SequentialRunner, ThreadRunner
 from mlflow import MlflowClient
@@ -197,3 +200,14 @@ def test_validator_of_an_entry_is_kept(
     if not disabled:
         failed = project.only_run().data.tags["kedro.validation.failed"]
         assert "0.5 is small" in failed
+
+
+def test_hooks_that_are_called_outside_of_a_session_are_a_sentence(
+    project: Project,
+) -> None:
+    """As kedro-dagster calls them, in an op."""
+    bootstrap_project(project.path)
+    from tracked.tracking import MlflowHook
+
+    with pytest.raises(ClickException, match="call 'kedro run --nodes' with a run key"):
+        MlflowHook().after_catalog_created(DataCatalog(), "a version")
