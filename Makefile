@@ -35,7 +35,7 @@ engines: .venv  ## the real engines: Airflow, Dagster, Dask, loky, Prefect, Ray,
 	$(UV) pip install --quiet --python .engines/prefect "prefect>=3,<4"
 	$(UV) venv --quiet --clear .engines/projects
 	$(UV) pip install --quiet --python .engines/projects --group dev --group engines
-	.engines/projects/bin/python -m pytest -n 0 tests/engines
+	.engines/projects/bin/python -m pytest -n 2 --durations 0 --durations-min 5 tests/engines
 
 test-slow: .venv  ## environments and servers of their own, and more of what varies
 	.venv/bin/python -m pytest -m slow
