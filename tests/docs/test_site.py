@@ -49,7 +49,7 @@ def test_reference_has_every_command_and_option(site: Path) -> None:
         for option in command.params:
             word = option.opts[-1].strip("-")
             if isinstance(option, click.Argument):
-                word = f"arg-{option.human_readable_name}"
+                word = "arg-" + option.human_readable_name.strip("[]")
             assert f'id="cmdoption-kedro-mlflow-{name}-{word}"' in text
 
 
