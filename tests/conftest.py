@@ -32,7 +32,7 @@ Render = Callable[..., Path]
 
 def pytest_sessionfinish(exitstatus: int) -> None:
     """Leave the memory, unless there is something to look at."""
-    if _folder and exitstatus == pytest.ExitCode.OK:
+    if _folder and exitstatus != pytest.ExitCode.TESTS_FAILED:
         shutil.rmtree(_folder, ignore_errors=True)
 
 

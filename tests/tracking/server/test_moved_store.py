@@ -112,6 +112,7 @@ def test_copy_of_a_project_has_artifacts_of_its_own(used: Project) -> None:
     assert second.info.artifact_uri.startswith(copy.as_uri())
 
 
+@pytest.mark.slow
 def test_commands_find_the_artifacts_of_a_moved_project_too(used: Project) -> None:
     new = used.path.with_name("project2")
     used.path.rename(new)
@@ -120,6 +121,7 @@ def test_commands_find_the_artifacts_of_a_moved_project_too(used: Project) -> No
     assert moved.info.artifact_uri.startswith(new.as_uri())
 
 
+@pytest.mark.slow
 def test_untracked_run_loads_an_artifact_of_a_moved_project(
     used: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -137,6 +139,7 @@ def test_untracked_run_loads_an_artifact_of_a_moved_project(
     assert "{'a': 1}" in done.stdout
 
 
+@pytest.mark.slow
 def test_artifacts_elsewhere_in_the_project_follow_and_others_stay(
     used: Project, tmp_path: Path
 ) -> None:
@@ -175,6 +178,7 @@ def test_artifacts_that_were_left_behind_are_still_found(
     assert experiment.artifact_location.startswith(new.as_uri())
 
 
+@pytest.mark.slow
 def test_store_outside_of_the_project_stays_as_it_is(
     used: Project, tmp_path: Path
 ) -> None:
