@@ -10,7 +10,7 @@ from .delivery import NotYet, Refused
 from .folder import read_json, write_json
 from .journal import Record, force_to_disk, journals, read
 
-_NOTICE = 0.5  # seconds until what another process has written is sent
+_NOTICE = 0.5  # seconds until what was written is sent, in few requests
 _PAUSE = 0.25  # seconds before an away server is tried again; doubles
 _LONGEST_PAUSE = 4.0
 

@@ -265,11 +265,6 @@ class Outbox:
             self._sender = Sender(self.folder, self._delivery, on_away, on_back)
             self._sender.start()
 
-    def send(self) -> None:
-        """Send now what a node has logged; returns at once."""
-        if self._is_owner and self._sender:
-            self._sender.wake()
-
     def hold(self) -> None:
         """Let what the last node saves share a request with the end of the run."""
         if self._is_owner and self._sender and not self.is_away:

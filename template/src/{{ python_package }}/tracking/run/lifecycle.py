@@ -266,11 +266,9 @@ class TrackedRun:
         self.handle.attach()
 
     def detach(self) -> None:
-        """Send what a node has logged; detach from its thread, unless that opened the run."""
+        """Detach from a node's thread, unless that opened the run."""
         if self.nodes and self.nodes.is_last:
             self.handle.outbox.hold()
-        else:
-            self.handle.outbox.send()
         if not self.handle.is_owned or threading.get_ident() != self.thread:
             self.handle.detach()
 
