@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from mlflow import MlflowClient
+from tracking.commands import ui
 from tracking.commands.cli import mlflow_commands
-from tracking.commands.ui import free_port
 from tracking.config.rendering import documented_yaml
 
-from tests.loopback import wait_until
+from tests.loopback import free_port, wait_until
 from tests.tracking.conftest import Project, kedro, kedro_here, run_kedro
 
 REGISTRY = """
@@ -276,7 +276,7 @@ def test_pages_of_a_store_are_quiet_and_end_with_ctrl_c(
 ) -> None:
     id_ = project.client.create_experiment("tracked")
     run_id = project.client.create_run(id_).info.run_id
-    port = free_port("localhost")
+    port = free_port()
     command = [Path(sys.executable).parent / "kedro", "mlflow", "open"]
     server = subprocess.Popen(
         [*command, "--port", str(port)],
@@ -285,7 +285,8 @@ def test_pages_of_a_store_are_quiet_and_end_with_ctrl_c(
         stderr=subprocess.PIPE,
         text=True,
     )
-    wait_until(opened.exists, 90)
+    wait_until(lambda: opened.exists() or server.poll() is not None, 90)
+    assert server.poll() is None, server.communicate()
     wait_until(lambda: bool(opened.read_text()))
     address = f"http://localhost:{port}/#/experiments/{id_}/runs/{run_id}"
     assert opened.read_text().strip() == address
@@ -305,11 +306,11 @@ def test_check_creates_nothing(project: Project) -> None:
 def test_ui_takes_the_first_free_port_from_5000() -> None:
     with socket.socket() as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        taken.bind(("localhost", free_port("localhost")))
+        taken.bind(("localhost", ui.free_port("localhost")))
         taken.listen()
         occupied = taken.getsockname()[1]
         assert occupied >= 5000
-        assert free_port("localhost") > occupied
+        assert ui.free_port("localhost") > occupied
 
 
 def test_ui_says_that_a_port_is_taken(project: Project) -> None:
