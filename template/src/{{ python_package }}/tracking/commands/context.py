@@ -10,6 +10,7 @@ from kedro.framework.session import KedroSession
 
 from ..config.loading import mlflow_config
 from ..errors import TrackingError
+from ..run.experiment import experiment_name
 from ..server.connection import Connection
 from ..server.local_store import is_missing, open_local_store
 
@@ -32,6 +33,11 @@ def load_context(
     ) as session:
         context: KedroContext = session.load_context()  # type: ignore[attr-defined]
         return context
+
+
+def experiment_of(context: KedroContext) -> str:
+    """Return the name of an environment's experiment."""
+    return experiment_name(mlflow_config(context).tracking.experiment, context)
 
 
 @contextmanager

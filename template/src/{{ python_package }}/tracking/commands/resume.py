@@ -16,16 +16,15 @@ from kedro.framework.project import pipelines
 from kedro.io.core import is_parameter
 from kedro.pipeline import Pipeline
 
-from ..config.loading import RESUME, mlflow_config
+from ..config.loading import RESUME
 from ..datasets.kept import Kept
 from ..errors import TrackingError
 from ..outbox.folder import RUN_KEY
 from ..redaction import HIDDEN
-from ..run.experiment import experiment_name
 from ..run.source import git_source
 from ..run.story import ERROR
 from ..server.connection import Connection
-from .context import connected, load_context
+from .context import connected, experiment_of, load_context
 from .nodes_of_run import Ran, nodes_of
 from .recorded import RecordedRun, recorded_run
 from .rerun import data_differences
@@ -163,7 +162,7 @@ def _run(which: str | None, connection: Connection, context: KedroContext) -> "R
         return run_of(which, connection, context)
     if run := newest_run(connection, context, _FAILED):
         return run
-    name = experiment_name(mlflow_config(context).tracking.experiment, context)
+    name = experiment_of(context)
     raise TrackingError(
         f"No run of the experiment '{name}' at {connection.safe_uri} has failed, so there "
         "is none to resume. 'kedro mlflow runs' lists the latest ones."
@@ -178,7 +177,7 @@ def _refuse(run: "Run", connection: Connection, context: KedroContext) -> None:
     """
     tags, run_id = run.data.tags, short(run.info.run_id)
     command = tags.get("kedro_command", "")
-    name = experiment_name(mlflow_config(context).tracking.experiment, context)
+    name = experiment_of(context)
     problem = ""
     if any(
         r.run_id == run.info.run_id for r in recorded_here(context, connection, name)

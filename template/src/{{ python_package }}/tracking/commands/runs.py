@@ -18,12 +18,11 @@ from ..outbox.folder import OUTBOXES, about, folders, is_local
 from ..outbox.journal import ends
 from ..outbox.replay import known_run, local_runs
 from ..outbox.sender import has_sent
-from ..run.experiment import experiment_name
 from ..run.story import ERROR
 from ..server.availability import ServerAway
 from ..server.connection import Connection
 from ..server.local_store import is_missing, open_local_store
-from .context import load_context
+from .context import experiment_of, load_context
 from .filters import Filters
 from .which_run import short
 
@@ -190,9 +189,8 @@ def runs_of(
         TrackingError: as in ``latest_runs``.
     """
     context = load_context(project_path, env)
-    config = mlflow_config(context)
-    name = experiment_name(config.tracking.experiment, context)
-    with Connection(config.server, context) as connection:
+    name = experiment_of(context)
+    with Connection(mlflow_config(context).server, context) as connection:
         yield lambda: _fetched(context, connection, name, limit, filters)
 
 

@@ -18,17 +18,15 @@ from kedro.framework.project import pipelines
 from kedro.io import CatalogProtocol, DatasetError
 from kedro.pipeline import Node
 
-from ..config.loading import mlflow_config
 from ..datasets import inner_dataset
 from ..datasets.artifacts import MlflowArtifactDataset
 from ..datasets.models import MlflowModelTrackingDataset
 from ..errors import TrackingError, did_you_mean
-from ..run.experiment import experiment_name
 from ..server.connection import Connection
 from ..serving.connect import models
 from ..serving.flavor import PIPELINE
 from ..serving.node import Packing
-from .context import connected, load_context
+from .context import connected, experiment_of, load_context
 from .ui import is_free, run_server
 from .which_run import run_id_of
 
@@ -85,7 +83,7 @@ def _uri(which: str | None, name: str | None, context: KedroContext) -> str:
         if re.match(r"m-|.*[/@]", which):
             return f"models:/{which}"
         return f"models:/{which}/latest"
-    experiment = experiment_name(mlflow_config(context).tracking.experiment, context)
+    experiment = experiment_of(context)
     client = MlflowClient()
     if which:
         ids = [client.get_run(which).info.experiment_id]

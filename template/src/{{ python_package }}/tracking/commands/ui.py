@@ -19,16 +19,15 @@ from typing import IO
 import click
 from kedro.framework.context import KedroContext
 
-from ..config.loading import mlflow_config
 from ..config.options import UiOptions
 from ..errors import TrackingError
 from ..redaction import without_secrets
-from ..run.experiment import experiment_name
 from ..server.availability import ServerAway
 from ..server.connection import Connection
 from ..server.local_store import create_local_store, is_missing, open_local_store
 from ..server.workspace import experiment_path, page_at, run_path
 from ..terminal.progress import progress
+from .context import experiment_of
 from .which_run import newest_run, run_of
 
 _UNTIL_OPEN = 2  # seconds for a browser
@@ -208,7 +207,7 @@ def experiment_page(
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
-    name = experiment_name(mlflow_config(context).tracking.experiment, context)
+    name = experiment_of(context)
     try:
         with connection.translate_errors():
             try:

@@ -5,17 +5,18 @@ from typing import TYPE_CHECKING
 
 from kedro.framework.context import KedroContext
 
-from ..config.loading import mlflow_config
 from ..errors import TrackingError
 from ..outbox.folder import is_local, known_id
-from ..run.experiment import experiment_name
 from ..server.connection import Connection
+from .context import experiment_of
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
 SHORT = 8  # characters of an id that a list shows
-_MANY = 5  # runs of one name
+_MANY = 5  # runs of one name that a message lists
+_NEWEST_FIRST = ["attributes.start_time DESC"]
+_SEARCHED = 1000  # runs at most that a name may be
 
 
 def short(run_id: str) -> str:
@@ -67,16 +68,23 @@ def newest_run(
         context: the context of the environment.
         where: a filter in MLflow's words; empty for none.
     """
+    found = _runs_found(where, connection, context, 1)
+    return found[0] if found else None
+
+
+def _runs_found(
+    where: str, connection: Connection, context: KedroContext, limit: int
+) -> "list[Run]":
+    """Return the newest runs of the environment's experiment that a filter finds."""
     from mlflow import MlflowClient
 
     client = MlflowClient(connection.uri)
-    name = experiment_name(mlflow_config(context).tracking.experiment, context)
-    if experiment := client.get_experiment_by_name(name):
-        order = ["attributes.start_time DESC"]
+    if experiment := client.get_experiment_by_name(experiment_of(context)):
         ids = [experiment.experiment_id]
-        found = client.search_runs(ids, where, max_results=1, order_by=order)
-        return found[0] if found else None
-    return None
+        return list(
+            client.search_runs(ids, where, max_results=limit, order_by=_NEWEST_FIRST)
+        )
+    return []
 
 
 def run_id_of(which: str, connection: Connection, context: KedroContext) -> str:
@@ -99,19 +107,15 @@ def run_id_of(which: str, connection: Connection, context: KedroContext) -> str:
         )
     if re.fullmatch("[0-9a-f]{32}", known_id(which)):
         return known_id(which)
-    from mlflow import MlflowClient
-
-    client = MlflowClient(connection.uri)
-    name = experiment_name(mlflow_config(context).tracking.experiment, context)
-    experiment, found = client.get_experiment_by_name(name), []
-    if experiment and '"' not in which:
+    found: list[Run] = []
+    if '"' not in which:
         is_begun = re.fullmatch("[0-9a-f]{4,31}", which)
         what = f"run_id LIKE '{which}%'" if is_begun else f'run_name = "{which}"'
-        query = f"attributes.{what}"
-        found = list(client.search_runs([experiment.experiment_id], query))
+        found = _runs_found(f"attributes.{what}", connection, context, _SEARCHED)
     if len(found) == 1:
         return str(found[0].info.run_id)
     if not found:
+        name = experiment_of(context)
         raise TrackingError(
             f"The experiment '{name}' at {connection.safe_uri} has no run '{which}'. "
             "'kedro mlflow runs' lists the latest ones, with their ids."

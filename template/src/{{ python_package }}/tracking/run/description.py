@@ -6,9 +6,9 @@ from ..redaction import without_secrets
 from ..terminal.humanize import duration
 from .inputs import Input
 from .picture import PICTURE
+from .tags import LONGEST
 from .timeline import NodeRun
 
-_LONGEST = 5000  # of a tag, in servers older than MLflow 2.10
 _SLOWEST = 5
 _MANY = 12  # names in a list
 
@@ -55,7 +55,7 @@ def description(
         slowest = sorted(nodes, key=lambda node: -node.seconds)[:_SLOWEST]
         times = [(f"`{node.name}`", duration(node.seconds)) for node in slowest]
         parts.append(_table(("Slowest nodes", "Time"), times))
-    while len(text := without_secrets("\n\n".join(parts))) > _LONGEST:
+    while len(text := without_secrets("\n\n".join(parts))) > LONGEST:
         parts.remove(max(parts, key=len))
     return text
 

@@ -4,10 +4,11 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 
+from .tags import LONGEST
+
 RESUMED = "kedro.resumed"
 """The tag with a line for each time: the session, the commit and the nodes."""
 
-_LONGEST = 5000  # of a tag, in servers older than MLflow 2.10
 _FAILURE = re.compile(r"\*\*Failed.*?(\n\n|\Z)", re.S)  # of a description
 
 
@@ -24,7 +25,7 @@ def resumed_tag(
     """
     line = f"{session} {commit[:12] or 'no-commit'} {', '.join(nodes)}"
     lines = [each for each in (earlier.get(RESUMED), line) if each]
-    return {RESUMED: "\n".join(lines)[-_LONGEST:]}
+    return {RESUMED: "\n".join(lines)[-LONGEST:]}
 
 
 def sessions(tags: Mapping[str, str]) -> list[str]:
@@ -45,4 +46,4 @@ def resumed_description(text: str, nodes: Iterable[str], now: float) -> str:
     names = ", ".join(f"`{name}`" for name in nodes)
     text = _FAILURE.sub("", text).rstrip()
     added = f"Resumed, and finished at {when:%Y-%m-%d %H:%M} UTC, with {names}."
-    return f"{text}\n\n{added}".strip() if len(text) + len(added) < _LONGEST else text
+    return f"{text}\n\n{added}".strip() if len(text) + len(added) < LONGEST else text

@@ -17,7 +17,7 @@ from ..template.drift import answers, edited_files
 from .source import Source
 
 _DEFAULT = "__default__"
-_LONGEST = 5000  # of a tag's value, in servers older than MLflow 2.10
+LONGEST = 5000  # of a tag's value, in servers older than MLflow 2.10
 
 _OPTIONS = {
     "pipeline_names": "--pipelines",
@@ -131,7 +131,7 @@ def _template(project_path: Path) -> dict[str, str]:
     tags = {"template.version": answered.get("_commit", "")}
     tags["template.project"] = answered.get("project_slug", "")
     tags["template.edited"] = ", ".join(edited_files(Path(__file__).parents[1]))
-    return {name: value[:_LONGEST] for name, value in tags.items() if value}
+    return {name: value[:LONGEST] for name, value in tags.items() if value}
 
 
 def run_name(run_params: Mapping[str, Any]) -> str:
