@@ -16,6 +16,7 @@ from tracking.outbox.folder import About, local_id, this_host
 from tracking.outbox.left import left_outboxes, send
 from tracking.outbox.outbox import opened_outbox
 from tracking.outbox.records import batch_records, info_record
+from tracking.run.killed import last_words
 
 from tests.recorder import Answer, recorder
 
@@ -104,11 +105,11 @@ def test_server_has_everything_once_whatever_it_answered(
             assert not outbox.take_refused()
         spoiled.kinds = list(later)
         for _ in range(len(later) + 1):
-            for left in left_outboxes(outboxes):
+            for left in left_outboxes(outboxes, last_words):
                 assert not left.was_killed
                 refused, _why = send(left, delivery(left.folder), lambda _: False)
                 assert not refused
-        assert not list(left_outboxes(outboxes))
+        assert not list(left_outboxes(outboxes, last_words))
 
     (found,) = client.search_runs([experiment])
     assert (found.info.status, found.info.end_time) == ("FINISHED", 2)

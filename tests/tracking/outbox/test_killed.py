@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import mlflow
 import pytest
+import yaml
 from kedro.pipeline import Pipeline, node
 
 from tests.conftest import TEMPLATE
@@ -120,6 +122,28 @@ def test_run_of_another_machine_is_left_alone_and_check_settles_ours(
     assert "KILLED" in kedro(project.path, "check").stdout
     (run,) = runs(project, server)
     assert run.info.status == "KILLED"
+
+
+def test_killed_run_tells_how_far_it_came(
+    project: Project, server: str, switch: Switch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = yaml.safe_load((project.path / "conf/local/mlflow.yml").read_text())
+    del address["tracking"]["record"]
+    project.mlflow_yml(yaml.safe_dump(address))
+    kill(start(project))
+    sync(project)
+    (run,) = runs(project, server)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)  # where MLflow finds spans
+    client = mlflow.MlflowClient(server)
+    log = Path(client.download_artifacts(run.info.run_id, "console.log")).read_text()
+    assert "kedro.pipeline.node: Running node: w" in log
+    (trace,) = client.search_traces(locations=[run.info.experiment_id])
+    whole, *nodes = trace.data.spans
+    assert whole.status.status_code == "ERROR"
+    stopped = {span.name for span in nodes if span.status.description == "KILLED"}
+    assert {"save"} < {span.name for span in nodes} - stopped
+    assert len(stopped) == 1
+    assert stopped < {"w1", "w2"}
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows ends no workers")

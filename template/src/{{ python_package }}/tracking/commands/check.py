@@ -13,6 +13,7 @@ from ..errors import TrackingError, did_you_mean
 from ..outbox.folder import OUTBOXES
 from ..outbox.left import left_outboxes, send
 from ..run.experiment import experiment_name
+from ..run.killed import last_words
 from ..run.left import belongs_to, delivery_of
 from ..server.availability import ServerAway
 from ..server.connection import Connection
@@ -114,7 +115,7 @@ def _until_then(options: ServerOptions) -> str:
 def _left(context: KedroContext, connection: Connection) -> str:
     """Settle runs whose processes have died, and say what waits for the server."""
     words = []
-    for left in left_outboxes(context.project_path / OUTBOXES):
+    for left in left_outboxes(context.project_path / OUTBOXES, last_words):
         if belongs_to(left, connection, context):
             name = left.about.name or left.run_id
             if left.was_killed:

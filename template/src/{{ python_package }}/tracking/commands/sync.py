@@ -24,6 +24,7 @@ from ..outbox.folder import (
 )
 from ..outbox.left import Left, left_outbox, send
 from ..outbox.waiting import Waiting, not_logged, waiting
+from ..run.killed import last_words
 from ..run.left import belongs_to, delivery_of
 from ..server.connection import Connection
 from ..server.local_store import create_local_store
@@ -107,7 +108,7 @@ def _sync(
         with Connection(mlflow_config(context).server, context) as connection:
             _prepare(connection)
             for folder in group:
-                with left_outbox(folder, any_host) as left:
+                with left_outbox(folder, last_words, any_host) as left:
                     if left is None:
                         with suppress(FileNotFoundError):  # another process has sent it
                             yield _not_ours(folder)

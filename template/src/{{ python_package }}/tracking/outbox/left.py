@@ -3,19 +3,22 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from .delivery import Delivery, Refused, reason
 from .folder import About, Lock, about, delete_remains, folders, server_id, this_host
 from .journal import Journal, Record, ends, journals
 from .records import info_record
+from .release import CLOSING, release
 from .replay import records
 from .sender import Sender, has_sent
 from .waiting import Waiting, waiting
 
+LastWords = Callable[[Path, int], list[Record]]
+"""Takes an outbox, and the end of its process in milliseconds since 1970."""
+
 _ENDED = ("FINISHED", "FAILED", "KILLED")
-_CLOSING = 2.0  # seconds for a request that is under way
 _REFUSED = "refused.jsonl"
 
 
@@ -28,27 +31,36 @@ class Left:
         about: whose it is.
         was_killed: whether its process ended without a status for the run.
         waiting: what waits.
+        senders: what has sent it in this process.
     """
 
     folder: Path
     about: About
     was_killed: bool
     waiting: Waiting
+    senders: list[Sender] = field(default_factory=list)
 
     @property
     def run_id(self) -> str:
         """The server's id of the run, or else the local one."""
         return server_id(self.folder, self.about.opening) or self.about.opening
 
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until no request is under way; return whether that is so."""
+        return all([sender.wait(timeout) for sender in self.senders])
+
 
 @contextmanager
-def left_outbox(folder: Path, any_host: bool = False) -> Iterator[Left | None]:
+def left_outbox(
+    folder: Path, last_words: LastWords, any_host: bool = False
+) -> Iterator[Left | None]:
     """Yield an outbox that this process alone may send; None if another one may.
 
     A run whose process has ended without a status becomes KILLED.
 
     Args:
         folder: the outbox.
+        last_words: returns what such a run would have recorded of itself at its end.
         any_host: whether to take one of another machine, which nobody can ask whether
             its process has ended.
     """
@@ -58,26 +70,29 @@ def left_outbox(folder: Path, any_host: bool = False) -> Iterator[Left | None]:
         whose = about(folder) if is_ours and lock.acquire() else None
     except OSError:  # another process has just deleted it
         whose = None
+    if whose is None:
+        lock.release()
+        yield None
+        return
+    left = None
     try:
-        if whose is None:
-            yield None
-            return
-        was_killed = _settle(folder, whose)
-        yield Left(folder, whose, was_killed, waiting(folder))
+        was_killed = _settle(folder, whose, last_words)
+        left = Left(folder, whose, was_killed, waiting(folder))
+        yield left
     finally:
-        if whose and has_sent(folder, ends(folder)):
-            lock.release_and_delete(folder)
-        else:
-            lock.release()
+        release(lock, folder, left.wait if left else lambda _: True)
 
 
 def left_outboxes(
-    outboxes: Path, is_wanted: Callable[[About], bool] = lambda whose: not whose.task
+    outboxes: Path,
+    last_words: LastWords,
+    is_wanted: Callable[[About], bool] = lambda whose: not whose.task,
 ) -> Iterator[Left]:
     """Yield the outboxes of this machine that no process sends, the oldest first.
 
     Args:
         outboxes: where they are.
+        last_words: as for ``left_outbox``.
         is_wanted: whether to yield one. What a task has left is sent by its next attempt
             or at the end of its workflow: together with a retry it would arrive twice.
     """
@@ -86,7 +101,7 @@ def left_outboxes(
         with suppress(FileNotFoundError):  # another process has just deleted it
             if not is_wanted(about(folder)):
                 continue
-        with left_outbox(folder) as left:
+        with left_outbox(folder, last_words) as left:
             if left:
                 yield left
 
@@ -107,6 +122,7 @@ def send(
         waits still, empty if nothing does.
     """
     sender = Sender(left.folder, delivery, lambda _: None, lambda: None)
+    left.senders.append(sender)
     sender.start()
     try:
         while not sender.flush(0.2):
@@ -114,7 +130,7 @@ def send(
                 break
     finally:
         sender.stop()
-        sender.wait(_CLOSING)
+        sender.wait(CLOSING)
     refused = sender.take_refused()
     _keep(refused, left.folder.parent)
     if has_sent(left.folder, ends(left.folder)):
@@ -130,7 +146,7 @@ def send_copy(folder: Path, delivery: Delivery) -> None:
     sender.stop()
 
 
-def _settle(folder: Path, whose: About) -> bool:
+def _settle(folder: Path, whose: About, last_words: LastWords) -> bool:
     """Write the end of runs that have none; return whether there were any."""
     opened: dict[str, bool] = {}
     for record in records(folder):
@@ -144,6 +160,8 @@ def _settle(folder: Path, whose: About) -> bool:
         opened.pop(whose.opening, None)  # others end it
     left_open = [run_id for run_id, is_open in opened.items() if is_open]
     new = [info_record(run_id, "KILLED", end) for run_id in left_open]
+    if left_open:
+        new += last_words(folder, end)
     if not opened and not whose.is_joined:
         # It ended while the server created the run, perhaps.
         data = {"experiment": whose.experiment, "end_time": end}

@@ -20,16 +20,16 @@ from .folder import (
     about,
     artifacts_of_local_run,
     create,
-    is_local,
     local_id,
     new_file,
     server_id,
     set_server_id,
     this_host,
 )
-from .journal import Journal, Record, ends, force_to_disk
+from .journal import Journal, Record, ends
 from .limit import SizeLimit
-from .records import run_record
+from .records import file_record, run_record
+from .release import CLOSING, release
 from .repeats import Repeats
 from .replay import new_local_run, notes, records
 from .sender import Sender, has_sent, is_away
@@ -38,8 +38,6 @@ from .waiting import batch_waits, not_logged
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
-
-_CLOSING = 2.0  # seconds for a request that is under way when a run ends
 
 _logger = logging.getLogger(__name__)
 
@@ -150,11 +148,9 @@ class Outbox:
             try:
                 copy = new_file(self.folder, run_id, artifact_path)
                 keep(file, copy)
-                path = copy.relative_to(self.folder).as_posix()
-                data: dict[str, Any] = {"path": artifact_path, "file": path, **more}
-                if not is_local(run_id):  # a later file takes the place of a local one
-                    data["size"] = copy.stat().st_size
-                self.write([Record(run_id, "file", data, source)])
+                record = file_record(run_id, copy, self.folder, artifact_path, source)
+                record.data.update(more)
+                self.write([record])
                 return
             except OSError as error:
                 if not file.exists():
@@ -407,25 +403,5 @@ def opened_outbox(
         yield outbox
     finally:
         outbox.close()
-        if outbox.wait(_CLOSING):
-            _release(lock, folder)
-        else:  # nobody else may send before the last request has ended
-            thread = threading.Thread(
-                target=_release_later, args=(outbox, lock, folder), daemon=True
-            )
-            thread.start()
-
-
-def _release_later(outbox: Outbox, lock: Lock, folder: Path | None) -> None:
-    outbox.wait()
-    _release(lock, folder)
-
-
-def _release(lock: Lock, folder: Path | None) -> None:
-    """Let others send an outbox, or delete it if its server has everything."""
-    if folder and has_sent(folder, ends(folder)):
-        lock.release_and_delete(folder)
-    else:
-        if folder:
-            force_to_disk(file for file in folder.rglob("*") if file.is_file())
-        lock.release()
+        outbox.wait(CLOSING)
+        release(lock, folder, outbox.wait)

@@ -1,8 +1,10 @@
 """MLflow's entities as records of the journal."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .folder import is_local
 from .journal import Record
 
 if TYPE_CHECKING:
@@ -55,6 +57,24 @@ def info_record(
     """Return the record of a run's status, end in milliseconds since 1970, and name."""
     data = {"status": status, "end_time": end_time, "name": name}
     return Record(run_id, "info", data)
+
+
+def file_record(
+    run_id: str, copy: Path, outbox: Path, artifact_path: str, source: str = ""
+) -> Record:
+    """Return the record of an artifact.
+
+    Args:
+        run_id: the run.
+        copy: its copy in the outbox.
+        outbox: the folder of the outbox.
+        artifact_path: its name in the run's artifacts, with its folders.
+        source: the dataset that has saved it, for errors.
+    """
+    data = {"path": artifact_path, "file": copy.relative_to(outbox).as_posix()}
+    if is_local(run_id):  # a later file takes its place
+        return Record(run_id, "file", data, source)
+    return Record(run_id, "file", {**data, "size": copy.stat().st_size}, source)
 
 
 def run_record(

@@ -38,7 +38,7 @@ def console_kept(outbox: Path | None, max_bytes: int) -> Iterator[None]:
 
 def console_log(outbox: Path | None, max_bytes: int) -> str:
     """Return what all processes of a run have logged, in order; at most so much."""
-    files = outbox.glob(f"{_FOLDER}/*.log") if outbox else ()
+    files = outbox.glob(f"{_FOLDER}/*.log") if outbox and max_bytes else ()
     parts = []
     for file in sorted(files):
         older = file.with_name(f"{file.name}.1")

@@ -18,6 +18,7 @@ from ..outbox.waiting import not_logged
 from ..redaction import without_secrets
 from ..server.availability import BRIEFLY
 from ..server.connection import Connection
+from .killed import last_words
 from .opening import find_experiment
 
 _logger = logging.getLogger(__name__)
@@ -93,8 +94,9 @@ def _send_all(
     stopped: threading.Event,
     is_wanted: Callable[[About], bool] = lambda whose: not whose.task,
 ) -> None:
+    outboxes = context.project_path / OUTBOXES
     try:
-        for left in left_outboxes(context.project_path / OUTBOXES, is_wanted):
+        for left in left_outboxes(outboxes, last_words, is_wanted):
             if stopped.is_set():
                 return
             if belongs_to(left, connection, context):

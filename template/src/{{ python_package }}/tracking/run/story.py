@@ -22,6 +22,7 @@ from .console import console_kept, console_log
 from .description import description
 from .handle import RunHandle
 from .inputs import Input, inputs_record
+from .killed import note_story
 from .messages import say_left_out
 from .nodes import NodeNotes, error_text
 from .picture import PICTURE, picture
@@ -133,8 +134,11 @@ class Story:
 
     def kept(self, handle: RunHandle) -> AbstractContextManager[None]:
         """Keep the log of this process, inside the block."""
-        limit = self.options.max_bytes if self.options.console else 0
-        return console_kept(handle.outbox.folder, limit)
+        return console_kept(handle.outbox.folder, self._max_log)
+
+    @property
+    def _max_log(self) -> int:
+        return self.options.max_bytes if self.options.console else 0
 
     def notes(self, handle: RunHandle) -> NodeNotes | None:
         """Return what notes the nodes of the run, in any process; None if nobody asks."""
@@ -151,6 +155,15 @@ class Story:
             commit = self.source.commit if self.source else ""
             words = (self._session, commit, self.node_names)
             self._write_tags(handle, resumed_tag(handle.run.data.tags, *words))
+        note_story(
+            outbox,
+            run_id,
+            name=self._name,
+            command=self._command,
+            has_timeline=self.options.timeline,
+            log=self._log_name(handle),
+            max_bytes=self._max_log,
+        )
         if not handle.is_new:
             return  # it has those of its own first Kedro run
         if self.options.patch and self.source and self.source.changed:
@@ -208,11 +221,8 @@ class Story:
         nodes = node_runs(outbox.notes("node"), time.time_ns(), error)
         if self.options.timeline and nodes:
             experiment = "" if outbox.is_local else run.experiment_id
-            name = "+".join(self._pipelines)
-            record = trace_record(
-                run.run_id, experiment, name, self._command, nodes, error
-            )
-            outbox.write([record])
+            words = self._name, self._command, nodes, error
+            outbox.write([trace_record(run.run_id, experiment, *words)])
         tags = {ERROR: _where_and_why(nodes, error)} if status == "FAILED" else {}
         if self.options.description and handle.is_new:
             tags |= self._validation(nodes)
@@ -224,7 +234,7 @@ class Story:
             )
         self._write_tags(handle, tags)
         if self.options.console:
-            text = console_log(outbox.folder, self.options.max_bytes)
+            text = console_log(outbox.folder, self._max_log)
             text += without_secrets(_traceback(self._error))
             if text:
                 outbox.write_text(run.run_id, text, self._log_name(handle))
@@ -258,6 +268,10 @@ class Story:
         if handle.is_new:
             return "console.log"
         return f"console/{self._session.replace(':', '-')}.log"
+
+    @property
+    def _name(self) -> str:
+        return "+".join(self._pipelines)
 
     @property
     def _session(self) -> str:
