@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from kedro.pipeline import Pipeline, node
 from tests.conftest import TEMPLATE
 from tests.loopback import wait_until
 from tests.tracking import nodes
-from tests.tracking.conftest import Project, kedro
+from tests.tracking.conftest import Project, kedro, kedro_here
 from tests.tracking.outbox.conftest import Switch, outboxes, runs, sync
 
 REGISTRY = """
@@ -124,14 +125,15 @@ def test_run_of_another_machine_is_left_alone_and_check_settles_ours(
     assert run.info.status == "KILLED"
 
 
-def test_killed_run_tells_how_far_it_came(
+def test_killed_run_tells_how_far_it_came_and_can_be_resumed(
     project: Project, server: str, switch: Switch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     address = yaml.safe_load((project.path / "conf/local/mlflow.yml").read_text())
     del address["tracking"]["record"]
     project.mlflow_yml(yaml.safe_dump(address))
     kill(start(project))
-    sync(project)
+    planned = kedro_here(project, "resume", "--dry-run")
+    assert re.search(r"Failed or did not run: (w1, w2|w2, w1)\.", planned.stdout)
     (run,) = runs(project, server)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server)  # where MLflow finds spans
     client = mlflow.MlflowClient(server)

@@ -21,6 +21,7 @@ from ..datasets.kept import Kept
 from ..errors import TrackingError
 from ..outbox.folder import RUN_KEY
 from ..redaction import HIDDEN
+from ..run.left import left_sent
 from ..run.source import git_source
 from ..run.story import ERROR
 from ..server.connection import Connection
@@ -80,7 +81,7 @@ class Continuation:
 
 
 def continuation(project_path: Path, env: str, which: str | None) -> Continuation:
-    """Return how a run goes on, without changing anything.
+    """Return how a run goes on, once what earlier runs have left is sent.
 
     Args:
         project_path: the project.
@@ -92,6 +93,7 @@ def continuation(project_path: Path, env: str, which: str | None) -> Continuatio
     """
     context = load_context(project_path, env)
     with connected(context) as connection:
+        left_sent(connection, context)
         run = _run(which, connection, context)
         _refuse(run, connection, context)
         ran = nodes_of(run, connection)

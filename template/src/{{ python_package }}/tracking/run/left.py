@@ -76,6 +76,11 @@ def tasks_sent(
     _send_all(connection, context, threading.Event(), is_wanted)
 
 
+def left_sent(connection: Connection, context: KedroContext) -> None:
+    """Settle runs that were killed, and send what waits for the same server, now."""
+    _send_all(connection, context, threading.Event())
+
+
 def belongs_to(left: Left, connection: Connection, context: KedroContext) -> bool:
     """Whether an outbox can go to the server of a context's environment.
 
