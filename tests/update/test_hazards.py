@@ -32,9 +32,9 @@ def project(template: Template, tmp_path: Path) -> Project:
     return project
 
 
-def link(project: Project, folder: str) -> None:
+def link(project: Project, folder: str, disk: str = "disk") -> None:
     """Move a folder out of the project, as people do with a large disk."""
-    outside = project.path.parent / "disk" / folder
+    outside = project.path.parent / disk / folder
     outside.parent.mkdir(parents=True, exist_ok=True)
     shutil.move(project.path / folder, outside)
     os.symlink(outside, project.path / folder)
@@ -42,12 +42,17 @@ def link(project: Project, folder: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("folder", "quiet"), [("data", True), ("conf/local", False), ("notebooks", True)]
+    ("folder", "disk", "quiet"),
+    [
+        ("data", "disk", True),
+        ("conf/local", "disk", False),
+        ("notebooks", "project-disk", True),  # its name begins with the project's
+    ],
 )
 def test_a_link_out_of_the_project_stops_an_update_before_it_begins(
-    project: Project, folder: str, quiet: bool
+    project: Project, folder: str, disk: str, quiet: bool
 ) -> None:
-    link(project, folder)
+    link(project, folder, disk)
     before = project.files()
     with pytest.raises(Exception, match=f"^{folder} {LINK}"):
         run_update(project.path, defaults=True, overwrite=True, quiet=quiet)
