@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,13 +15,16 @@ import yaml
 
 from hooks.document import Entry, UnreadableError
 from hooks.read_yaml import read_yaml
-from tests.releases import Repository
+from tests.releases import Repository, git
 
 PACKAGE = "src/penguin_classifier"
 SOURCE = "template/src/{{ python_package }}"
 BASE = "template/conf/base/mlflow.yml.jinja"
 CI = "template/{% if ci == 'github' %}.github{% endif %}/workflows/ci.yml.jinja"
 MLFLOW_YML = "conf/base/mlflow.yml"
+RETIRED = "tracking/terminal/retired.py"
+"""A module of the first release that nothing imports."""
+
 OLD, NEW = "tracking.params.long_params_strategy", "tracking.params.too_long"
 
 
@@ -29,8 +35,8 @@ class Edit:
     Attributes:
         name: what is done, as hypothesis shows it.
         apply: makes it; does nothing where an earlier edit has left no place for it.
-        place: the file and the part of it; None when it is no part that can be named,
-            such as the layout of a whole file.
+        place: the file and the part of it, empty for all of it; None when it is no part
+            that can be named, such as the layout of a whole file.
     """
 
     name: str
@@ -168,6 +174,23 @@ def _as_uv_writes(text: str) -> str:
     return text.replace(listed[1], f'{lines}    "altair>=5",\n')
 
 
+def _in_flow_style(text: str) -> str:
+    try:
+        return yaml.safe_dump(yaml.safe_load(text), default_flow_style=True, width=80)
+    except yaml.YAMLError:
+        return text
+
+
+def _formatted(text: str) -> str:
+    """Format Python with another quote and length than the template's."""
+    command = [sys.executable, "-m", "ruff", "format", "--isolated", "--quiet"]
+    command += ["--config", "format.quote-style='single'", "--line-length", "60", "-"]
+    done = subprocess.run(
+        command, input=text, capture_output=True, encoding="utf-8", check=False
+    )
+    return text if done.returncode else done.stdout
+
+
 MARKERS = "<<<<<<< before updating\n{}\n=======\n>>>>>>> after updating\n"
 
 _changed = [
@@ -186,6 +209,9 @@ _keys = [
 _layout = [
     rewrite(MLFLOW_YML, "reformatted", _reformatted),
     rewrite(MLFLOW_YML, "no blank lines", lambda t: re.sub(r"\n\n+", "\n", t)),
+    rewrite(MLFLOW_YML, "in flow style", _in_flow_style),
+    rewrite(f"{PACKAGE}/settings.py", "formatted", _formatted),
+    rewrite(f"{PACKAGE}/cli.py", "formatted", _formatted),
     rewrite(
         MLFLOW_YML, "CRLF", lambda t: t.replace("\r\n", "\n").replace("\n", "\r\n")
     ),
@@ -204,6 +230,7 @@ _environments = [
     ),
     swap("conf/prod/mlflow.yml", "https://mlflow", "https://tracking"),
     rewrite("conf/prod/mlflow.yml", "more", lambda t: t + "\nui:\n  port: 7000\n"),
+    create("conf/prod/mlflow.yml", "tracking: {params: {long_params_strategy: tag}}\n"),
     create("conf/dev/mlflow.yml", "tracking: {run: {name: dev}}\n"),
 ]
 _settings = f"{PACKAGE}/settings.py"
@@ -235,6 +262,8 @@ _others = [
         '"""Ours: what a run',
         "first",
     ),
+    swap(f"{PACKAGE}/{RETIRED}", "Retired.", "Ours: retired, but useful.", "docstring"),
+    swap("AGENTS.md", "# For coding assistants", "# For robots", "title"),
     swap("README.md", "# Penguin Classifier", "# Which penguin?", "title"),
     swap(
         "conf/base/catalog.yml", "accuracy:", "x:\n  type: MemoryDataset\n\naccuracy:"
@@ -261,7 +290,58 @@ def _rename_sample(repository: Repository) -> None:
         )
 
 
+def _package_renamed(repository: Repository) -> None:
+    """Rename the package, also where ``check --template`` says so."""
+    git(repository.path, "add", "--all")
+    shutil.move(repository.path / PACKAGE, repository.path / RENAMED)
+    git(repository.path, "add", "--all")
+    for name in git(repository.path, "ls-files", "-z").split("\0"):
+        file = repository.path / name
+        templates = f"{RENAMED}/tracking/" in name or name == "conf/mlflow.schema.json"
+        if file.is_file() and not file.is_symlink() and not templates:
+            old, new = Path(PACKAGE).name.encode(), Path(RENAMED).name.encode()
+            file.write_bytes(file.read_bytes().replace(old, new))
+
+
+RENAMED = "src/seals"
+PACKAGE_RENAMED = Edit("rename the package", _package_renamed)
+
+
+def _linked(path: str, to: str) -> Edit:
+    """Move a file or a folder to another place in the project, and link to it."""
+
+    def apply(repository: Repository) -> None:
+        old, new = repository.path / path, repository.path / to
+        if old.exists() and not old.is_symlink() and not new.exists():
+            shutil.move(old, new)
+            os.symlink(os.path.relpath(new, old.parent), old)
+
+    return Edit(f"{path} is a link to {to}", apply, (path, ""))
+
+
+def _style(style: str) -> Edit:
+    return Edit(
+        f"merge.conflictStyle = {style}",
+        lambda repository: git(repository.path, "config", "merge.conflictStyle", style),
+    )
+
+
+LINKED_OUT = ["data", "data/01_raw", "notebooks", "tests", "conf/local", "conf/prod"]
+"""Folders that people move to another disk, at which copier would stop."""
+
+WHOLE = [
+    PACKAGE_RENAMED,
+    _style("diff3"),
+    _style("zdiff3"),
+    _linked("notebooks", "cells"),
+    _linked("data/01_raw", "data/store"),
+    _linked("AGENTS.md", "CLAUDE.md"),
+    _linked("conf/prod/mlflow.yml", "conf/prod/mlflow-of-ops.yml"),
+]
+"""What is done to a project and not to a part of a file."""
+
 PROJECT_EDITS = [
+    *WHOLE,
     *_changed,
     *_keys,
     *_layout,
@@ -325,6 +405,17 @@ def _obsolete(repository: Repository) -> None:
     repository.remove("template/conf/README.md")
     end = "    {% endif %}\n"
     repository.replace("copier.yml", end, f"    conf/README.md\n{end}")
+    empty = "OBSOLETE: Mapping[str, str] = {}"
+    listed = empty.replace("{}", '{"conf/README.md": "the README says it"}')
+    repository.replace(f"{SOURCE}/tracking/template/drift.py", empty, listed)
+
+
+def _module_renamed(repository: Repository) -> None:
+    run = repository.path / SOURCE / "tracking/run"
+    (run / "tags.py").rename(run / "labels.py")
+    for file in run.rglob("*.py"):
+        text = file.read_text("utf-8")
+        file.write_text(text.replace("from .tags import", "from .labels import"))
 
 
 RENAME = Edit("template: a renamed key", _rename_key, (MLFLOW_YML, OLD))
@@ -380,6 +471,9 @@ TEMPLATE_CHANGES = [
     create("template/conf/qa/mlflow.yml", "# What differs.\n\n# server:\n"),
     create("template/conf/dev/mlflow.yml", "# What differs.\n\nui:\n\n  port: 6000\n"),
     Edit("template: a removed file", _obsolete),
+    Edit("template: a renamed module", _module_renamed),
+    delete(f"{SOURCE}/{RETIRED}"),
+    swap("template/AGENTS.md.jinja", "## Commands", "## What to type", "commands"),
     swap(
         f"{SOURCE}/tracking/run/tags.py",
         "import json",

@@ -11,7 +11,8 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +23,34 @@ from hypothesis import strategies as st
 from kedro.config import OmegaConfigLoader
 from pathspec import PathSpec
 
+from hooks import (
+    mlflow_config,
+    obsolete_files,
+    secret_files,
+    template_owned_files,
+    unmerged_files,
+    utf8_files,
+)
+from hooks.lost_lines import lost_lines
 from hooks.merge_config import main as merge_config
 from hooks.migrations.rename_key import renamed
 from tests.releases import Project, Template, git
 from tests.render.test_ownership import CLASSES
 from tests.update.edits import (
+    LINKED_OUT,
     MLFLOW_YML,
     NEW,
     OLD,
+    PACKAGE,
+    PACKAGE_RENAMED,
     PROJECT_EDITS,
     RENAME,
+    RENAMED,
+    RETIRED,
     SECRETS,
+    SOURCE,
     TEMPLATE_CHANGES,
+    WHOLE,
     Edit,
 )
 
@@ -57,42 +74,68 @@ MISSING = object()
 
 
 class Laboratory:
-    """A template that gets a release for each try, and the project that follows it."""
+    """A template that gets a release for each try, and the project that follows it.
+
+    Attributes:
+        made: the project on the first release by the folder of its package, which people
+            may have renamed.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.template = Template(folder / "template")
-        self.template.release("v0.1.0")
-        self.made = Project.copy(self.template, folder / "made", **ANSWERS)
-        for name, text in SECRETS.items():
-            self.made.write(name, text)
-        assert self.made.changed == set(), "git ignores the secrets"
+        self.template.write(f"{SOURCE}/{RETIRED}", '"""Retired."""\n')
+        self.release([], "v0.1.0")
+        self.made = {
+            package: self._copy("made", package, "v0.1.0")
+            for package in (PACKAGE, RENAMED)
+        }
         self.releases = 0
+        moved = self.project([PACKAGE_RENAMED]).files()
+        _is_as_fresh(moved, self.made[RENAMED].files())
 
-    def release(self, changes: list[Edit]) -> str:
-        git(self.template.path, "checkout", "-q", "--force", "v0.1.0")
-        git(self.template.path, "clean", "-qfd")
+    def release(self, changes: Sequence[Edit], version: str = "") -> str:
+        """Release changes of the first version, with what 'make generated' writes."""
+        if not version:
+            git(self.template.path, "checkout", "-q", "--force", "v0.1.0")
+            git(self.template.path, "clean", "-qfd")
+            version = f"v0.2.{self.releases}"
+            self.releases += 1
         for change in changes:
             change.apply(self.template)
-        version = f"v0.2.{self.releases}"
-        self.releases += 1
+        write = (
+            "from scripts.generate import *; from tracking.template.drift import MANIFEST\n"
+            "SCHEMA.write_text(schema()); (TRACKING / MANIFEST).write_text(checksums())"
+        )
+        env = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+        command = [sys.executable, "-c", write]
+        subprocess.run(command, cwd=self.template.path, env=env, check=True)
         self.template.release(version)
         return version
 
-    def project(self, edits: list[Edit]) -> Project:
+    def project(self, edits: Sequence[Edit]) -> Project:
         path = self.folder / "project"
         shutil.rmtree(path, ignore_errors=True)
-        shutil.copytree(self.made.path, path)
+        shutil.copytree(self.made[PACKAGE].path, path)
         project = Project(path)
-        for edit in edits:
+        for edit in sorted(edits, key=lambda edit: edit is PACKAGE_RENAMED):
             edit.apply(project)
         project.commit()
         return project
 
-    def fresh(self, version: str) -> Project:
-        path = self.folder / "fresh"
+    def fresh(self, package: str, version: str) -> dict[str, bytes]:
+        """Return the files of a new project."""
+        return self._copy("fresh", package, version).files()
+
+    def _copy(self, name: str, package: str, version: str) -> Project:
+        path = self.folder / name / package
         shutil.rmtree(path, ignore_errors=True)
-        return Project.copy(self.template, path, version=version, **ANSWERS)
+        answers = {**ANSWERS, "python_package": Path(package).name}
+        made = Project.copy(self.template, path, version, **answers)
+        for secret, text in SECRETS.items():
+            made.write(secret, text)
+        assert made.changed == set(), "git ignores the secrets"
+        return made
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +152,13 @@ def some(edits: st.SearchStrategy[Edit], least: int) -> st.SearchStrategy[list[E
 
 
 UNTOUCHED: st.SearchStrategy[list[Edit]] = st.just([])
-EDITED = some(st.sampled_from(CONTESTED) | st.sampled_from(PROJECT_EDITS), 3)
+EDITED = some(
+    st.sampled_from(CONTESTED)
+    | st.sampled_from(PROJECT_EDITS)
+    | st.sampled_from(WHOLE),
+    3,
+)
+LINKS = st.lists(st.none() | st.sampled_from(LINKED_OUT), min_size=4, max_size=4)
 
 
 @pytest.mark.parametrize("number", range(SHARES))
@@ -118,6 +167,7 @@ def test_nothing_is_lost(laboratory: Laboratory, number: int) -> None:
     @given(
         changes=some(st.sampled_from(TEMPLATE_CHANGES), 2),
         projects=st.tuples(UNTOUCHED | EDITED, EDITED, EDITED, EDITED),
+        links=LINKS,
     )
     @settings(
         max_examples=UPDATES // SHARES // 4,
@@ -126,14 +176,26 @@ def test_nothing_is_lost(laboratory: Laboratory, number: int) -> None:
         phases=[Phase.generate],  # a try takes seconds, and is as short as its lists
         suppress_health_check=list(HealthCheck),
     )
-    def nothing_is_lost(changes: list[Edit], projects: tuple[list[Edit], ...]) -> None:
+    def nothing_is_lost(
+        changes: list[Edit],
+        projects: tuple[list[Edit], ...],
+        links: list[str | None],
+    ) -> None:
         version = laboratory.release(changes)
-        fresh = laboratory.fresh(version).files()
-        for edits in projects:
+        fresh: dict[str, dict[str, bytes]] = {}
+        for edits, link in zip(projects, links, strict=True):
             figures["tried"] += 1
             figures["lost"] += 1  # until it is proven that nothing is
             project = laboratory.project(edits)
-            outcome = _update(laboratory, project, version, fresh, edits, changes)
+            package = RENAMED if PACKAGE_RENAMED in edits else PACKAGE
+            if package not in fresh:
+                fresh[package] = laboratory.fresh(package, version)
+            if link and _moved_out(project, link):
+                _is_refused(project, version, RENAME in changes)
+                figures["refused"] += 1
+                _moved_back(project, link)
+            made = laboratory.made[package]
+            outcome = _update(project, made, version, fresh[package], edits, changes)
             if figures["tried"] % RUN_EVERY == 2 and not _marked_before(edits):
                 _runs(project)
                 figures["ran"] += 1
@@ -150,35 +212,129 @@ def test_nothing_is_lost(laboratory: Laboratory, number: int) -> None:
     assert figures["tried"] >= UPDATES // SHARES
 
 
+def _moved_out(project: Project, name: str) -> bool:
+    """Move a folder beside the project, and leave a link to it."""
+    folder, outside = project.path / name, Path(f"{project.path}-disk")
+    if not folder.is_dir() or folder.is_symlink():
+        return False  # edited away
+    shutil.rmtree(outside, ignore_errors=True)
+    shutil.move(folder, outside)
+    os.symlink(outside, folder)
+    project.commit()
+    return True
+
+
+def _moved_back(project: Project, name: str) -> None:
+    (project.path / name).unlink()
+    shutil.move(Path(f"{project.path}-disk"), project.path / name)
+    git(project.path, "reset", "-q", "HEAD^")
+    git(project.path, "checkout", "-q", ".")
+    assert project.changed == set()
+
+
+def _is_refused(project: Project, version: str, unsafe: bool) -> None:
+    """An update stops with a sentence, before anything is touched."""
+    before, changed = _files(project), project.changed
+    with pytest.raises(Exception, match="is a link to a place outside of the project"):
+        project.update(unsafe=unsafe, vcs_ref=version)
+    assert (_files(project), project.changed) == (before, changed)
+
+
+def _files(project: Project) -> dict[str, bytes]:
+    """Return all files; of a link, where it leads."""
+    links = {
+        path.relative_to(project.path).as_posix(): os.fsencode(os.readlink(path))
+        for path in project.path.rglob("*")
+        if path.is_symlink()
+    }
+    return project.files() | links
+
+
 def _update(
-    laboratory: Laboratory,
     project: Project,
+    made: Project,
     version: str,
     fresh: dict[str, bytes],
     edits: list[Edit],
     changes: list[Edit],
 ) -> str:
-    """Update a project and look for everything that its owner has written."""
-    before, old = project.files(), laboratory.made.files()
+    """Update a project and look for everything that its owner has written.
+
+    Args:
+        project: the edited project.
+        made: the same before it was edited.
+        version: the release.
+        fresh: the files of a new project of that release.
+        edits: what its owner has done.
+        changes: what the maintainer has done.
+    """
+    before, old = _files(project), made.files()
     project.update(unsafe=RENAME in changes, vcs_ref=version)
-    updated = project.files()
+    updated = _files(project)
+    lost: dict[str, set[str]] = {}
     for name in sorted(set(before) | set(old)):
         sides = (files.get(name) for files in (old, before, fresh, updated))
-        _keeps_file(name, *sides, renames=RENAME in changes)
+        if missing := _missing(name, *sides, renames=RENAME in changes):
+            lost[name] = missing
     if not edits:
         _is_as_fresh(updated, fresh)
     conflicted = project.unmerged
     for name in conflicted:
         _both_have_changed(name, edits, changes)
-    _settle(project)
+    with _working_in(project):
+        merge_config([])
+    _guard_names(project, made, lost)
     _keeps_every_key(project, before, old, fresh, RENAME in changes)
     left = project.unmerged
+    _hooks_run(project, edits)
     _keep_ours(project)
     _loads(project, edits)
     return "conflicted" if left else "settled" if conflicted else "clean"
 
 
-def _keeps_file(
+def _guard_names(project: Project, made: Project, lost: dict[str, set[str]]) -> None:
+    """What an update has taken, the guard names; of other lines it says nothing."""
+    named = lost_lines(project.path, made.path, "HEAD")
+    for name, lines in lost.items():
+        parts = {part.strip() for line in named.get(name, []) for part in (line,)}
+        left = {
+            line
+            for line in lines
+            if not all(
+                part.strip() in parts for part in re.split(r"\s(?=#)", line) if part
+            )
+        }
+        assert not left, f"{name}: {sorted(left)} is gone, and nobody says so"
+
+
+def _hooks_run(project: Project, edits: list[Edit]) -> None:
+    """Run the hooks as a commit does; where nothing was edited, they pass."""
+    with _working_in(project):
+        names = [name for name in project.changed if Path(name).is_file()]
+        obsolete_files.main()  # deletes what nobody has edited, as a commit does first
+        hooks: list[Callable[[], int]] = [
+            obsolete_files.main,
+            template_owned_files.main,
+            mlflow_config.main,
+            lambda: unmerged_files.main(names),
+            lambda: utf8_files.main(names),
+            lambda: secret_files.main(names),
+        ]
+        ends = {hook: hook() for hook in hooks}
+    assert edits or not any(ends.values()), ends
+
+
+@contextmanager
+def _working_in(project: Project) -> Iterator[None]:
+    working = Path.cwd()
+    os.chdir(project.path)
+    try:
+        yield
+    finally:
+        os.chdir(working)
+
+
+def _missing(
     name: str,
     old: bytes | None,
     ours: bytes | None,
@@ -186,25 +342,24 @@ def _keeps_file(
     after: bytes | None,
     *,
     renames: bool,
-) -> None:
+) -> set[str]:
+    """Return the lines that a project had added to a file and that are not in it now."""
     if CLASSES["project_files"].match_file(name) or name in SECRETS:
         if not (name == "conf/local/mlflow.yml" and renames):
             assert after == ours, f"{name} is the project's"
-        return
+        return set()
     if ours is None:
         assert after is None, f"{name} was deleted and is back"
-        return
+        return set()
     if ours == old or name == ".copier-answers.yml":
-        return
-    assert after is not None, f"{name} was edited and is gone"
-    added = _lines(ours) - _lines(old or b"")
-    lost = {line for line in added if line not in _lines(after)}
+        return set()
+    lost = _lines(ours) - _lines(old or b"") - _lines(after or b"")
     if renames:  # its migration merges by key, and gives the key its new name
         short = OLD.rpartition(".")[2]
         lost = {line for line in lost if short not in line} - _lines(theirs or b"")
         if name == MLFLOW_YML:
             lost = {line for line in lost if line.startswith("# ours")}
-    assert not lost, f"{name}: {sorted(lost)}"
+    return lost
 
 
 def _lines(text: bytes) -> set[str]:
@@ -225,16 +380,6 @@ def _is_as_fresh(found: dict[str, bytes], fresh: dict[str, bytes]) -> None:
     assert shared(found) == shared(fresh)
 
 
-def _settle(project: Project) -> None:
-    """Run the command that merges by key, as its user does."""
-    working = Path.cwd()
-    os.chdir(project.path)
-    try:
-        merge_config([])
-    finally:
-        os.chdir(working)
-
-
 def _keeps_every_key(
     project: Project,
     before: dict[str, bytes],
@@ -247,7 +392,7 @@ def _keeps_every_key(
         toml = name == "pyproject.toml"
         if not (toml or re.fullmatch(r"conf/\w+/mlflow\.yml", name)) or name in SECRETS:
             continue
-        if b"<<<<<<<" in ours:
+        if b"<<<<<<<" in ours or (project.path / name).is_symlink():
             continue
         sides = [side.decode() for side in (old.get(name, b""), ours)]
         if renames and not toml:
@@ -317,7 +462,7 @@ def _leaves(content: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 def _side(text: str, side: str) -> str:
     keep = r"\1" if side == "ours" else r"\2"
-    block = r"^<{7} [^\n]*\n(.*?)^={7}\r?\n(.*?)^>{7} [^\n]*\n"
+    block = r"^<{7} [^\n]*\n(.*?)(?:^\|{7}.*?)?^={7}\r?\n(.*?)^>{7} [^\n]*\n"
     return re.sub(block, keep, text, flags=re.M | re.S)
 
 
@@ -331,6 +476,7 @@ def _both_have_changed(name: str, edits: list[Edit], changes: list[Edit]) -> Non
 
     A key has its comment with it, and a section the keys below it.
     """
+    name = name.replace(f"{RENAMED}/", f"{PACKAGE}/")
     source = name.replace("penguin_classifier", "{{ python_package }}")
     ours = {e.place for e in edits if not e.place or e.place[0] == name}
     theirs = {
@@ -339,7 +485,8 @@ def _both_have_changed(name: str, edits: list[Edit], changes: list[Edit]) -> Non
         if not c.place or _rendered(c.place[0]) in (name, source)
     }
     met = any(
-        f"{mine[1]}.".startswith(f"{yours[1]}.")
+        not mine[1]
+        or f"{mine[1]}.".startswith(f"{yours[1]}.")
         or f"{yours[1]}.".startswith(f"{mine[1]}.")
         for mine in ours
         for yours in theirs
@@ -363,7 +510,7 @@ def _loads(project: Project, edits: list[Edit]) -> None:
         compile(path.read_text("utf-8"), str(path), "exec")
     if _marked_before(edits):
         return
-    package = project.path / "src/penguin_classifier/tracking/__init__.py"
+    (package,) = project.path.glob("src/*/tracking/__init__.py")
     spec = importlib.util.spec_from_file_location("of_a_project", package)
     assert spec
     assert spec.loader
