@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import redirect_stderr
 from io import StringIO
@@ -25,12 +27,15 @@ SHOWN = 20
 _OURS = ("VIRTUAL_ENV", "PYTHONPATH", "COPIER_CACHE_DIR")  # not for a check
 
 
-def after_update(root: Path, checks: Sequence[str]) -> Iterator[str]:
+def after_update(
+    root: Path, checks: Sequence[str], timeout_minutes: float
+) -> Iterator[str]:
     """Merge by key, and yield a sentence for all that a person must look at.
 
     Args:
         root: the project, from the working directory, which is that of its repository.
         checks: commands that must succeed in it; not run while a conflict is left.
+        timeout_minutes: how long one of them may take.
     """
     said = StringIO()
     with redirect_stderr(said):
@@ -49,12 +54,13 @@ def after_update(root: Path, checks: Sequence[str]) -> Iterator[str]:
     for name, instead in obsolete_files(root, obsolete_of(root)).items():
         yield f"{name}: edited, and the template no longer has it; {instead}."
     if not conflicts:
-        yield from filter(None, (_failure(check, root) for check in checks))
+        ends = (_failure(check, root, timeout_minutes) for check in checks)
+        yield from filter(None, ends)
 
 
-def _failure(check: str, root: Path) -> str:
+def _failure(check: str, root: Path, timeout_minutes: float) -> str:
     env = {name: value for name, value in os.environ.items() if name not in _OURS}
-    done = subprocess.run(  # noqa: S602 - fleet.yml has it as typed in a terminal
+    process = subprocess.Popen(  # noqa: S602 - fleet.yml has it as typed in a terminal
         check,
         shell=True,
         cwd=root,
@@ -64,10 +70,28 @@ def _failure(check: str, root: Path) -> str:
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        check=False,
+        start_new_session=True,  # so that all it has started can be ended
     )
-    if done.returncode == 0:
+    try:
+        said = process.communicate(timeout=timeout_minutes * 60)[0]
+        end = f"has failed with exit code {process.returncode}"
+    except subprocess.TimeoutExpired:
+        _kill(process)
+        said = process.communicate()[0]
+        end = f"was stopped after {timeout_minutes:g} minutes (timeout_minutes)"
+    except BaseException:  # Ctrl-C
+        _kill(process)
+        raise
+    if process.returncode == 0:
         return ""
-    lines = without_secrets(done.stdout).strip().splitlines()[-SHOWN:]
-    said = "".join(f"\n    {line}" for line in lines if line.strip())
-    return f"'{check}' has failed with exit code {done.returncode}:{said}"
+    lines = without_secrets(said).strip().splitlines()[-SHOWN:]
+    shown = "".join(f"\n    {line}" for line in lines if line.strip())
+    return f"'{check}' {end}{':' if shown else '.'}{shown}"
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    """End a check with all that it has started."""
+    if sys.platform == "win32":
+        process.kill()
+    else:
+        os.killpg(process.pid, signal.SIGKILL)

@@ -174,6 +174,7 @@ def _update(
             version=tag,
             trust=fleet.trust,
             checks=fleet.checks,
+            timeout_minutes=fleet.timeout_minutes,
             forge=fleet.forge.model_dump() if fleet.forge else None,
             record=str(
                 state / ("dry" if dry_run else tag) / f"{slug(repository)}.json"

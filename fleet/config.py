@@ -74,6 +74,8 @@ class Fleet(_Options):
         rings: the projects, in the order in which they get a version.
         forge: where requests are opened; without it, branches are pushed.
         checks: commands that run in a project's folder after its update.
+        timeout_minutes: how long one of them may take.
+        tracking_uri: the tracking server that ``status`` asks for the last runs.
     """
 
     template: str
@@ -82,6 +84,8 @@ class Fleet(_Options):
     rings: list[list[Member]] = Field(min_length=1)
     forge: Forge | None = None
     checks: list[str] = CHECKS
+    timeout_minutes: float = Field(default=30, gt=0)
+    tracking_uri: str | None = None
 
     @check("rings")
     @classmethod

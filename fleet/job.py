@@ -18,6 +18,7 @@ class Job:
         version: the version to bring, as the template's tag.
         trust: whether migrations may run.
         checks: commands to run in each project afterwards.
+        timeout_minutes: how long one of them may take.
         forge: ``forge`` of ``fleet.yml``; None without one.
         record: the file for the outcome.
         dry_run: whether to stop with the diff.
@@ -31,6 +32,7 @@ class Job:
     version: str
     trust: bool
     checks: list[str]
+    timeout_minutes: float
     forge: dict[str, Any] | None
     record: str
     dry_run: bool

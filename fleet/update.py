@@ -52,28 +52,29 @@ def update(job: Job) -> Outcome:
 def _updated(job: Job, folder: str, reasons: list[str]) -> str:
     """Update one project, commit the result, and add what a person must know."""
     target = Version(job.version)
-    found = facts(Path(), Project(job.repository, folder, 0), job.template, target)
-    version = version_of(found.version)
+    fact = facts(Path(), Project(job.repository, folder, 0), job.template, target)
+    version = version_of(fact.version)
     where = "" if folder == "." else f"{folder}: "
-    if version is None or found.state in ("untrusted", "stale", "broken"):
-        reasons.append(f"{where}{found.detail}")
+    if version is None or fact.state in ("untrusted", "stale", "broken"):
+        reasons.append(f"{where}{fact.detail}")
         return "named"
     if version >= target:
         if version == target:
             return "current"
-        reasons.append(f"{where}It has {found.version}, which is newer.")
+        reasons.append(f"{where}It has {fact.version}, which is newer.")
         return "named"
     try:
         with _template_from_mirror(job):
             _copier_update(job, Path(folder))
-            news = [f"{where}{news}" for news in after_update(Path(folder), job.checks)]
+            found = after_update(Path(folder), job.checks, job.timeout_minutes)
+            news = [f"{where}{news}" for news in found]
     except Exception as error:  # copier's, git's, Jinja's
         git("reset", "--quiet", "--hard")
         git("clean", "--quiet", "-d", "--force")
         reasons.append(f"{where}copier cannot update it: {last_line(error)}")
         return "named"
     reasons += news
-    title = f"Update the template from {found.version} to {job.version}"
+    title = f"Update the template from {fact.version} to {job.version}"
     title = f"{where}{title}"
     trailer = f"{TRAILER}: {'draft' if reasons else 'updated'}"
     commit_all("\n\n".join((title, *news, trailer)))

@@ -6,6 +6,7 @@ Reads a job as JSON, and writes the record of its outcome.
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from .update import last_line, update
 
 def main() -> None:
     """Do the job that stands on stdin."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so a check ends too
     job = Job(**json.load(sys.stdin))
     try:
         outcome = update(job)

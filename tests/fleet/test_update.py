@@ -245,3 +245,20 @@ def test_a_version_that_is_not_there_is_a_sentence(lab: Laboratory) -> None:
         "rings 1 to 1, and no 4"
         in lab.command("update", "v0.3.0", "--ring", "4").stderr
     )
+
+
+def test_a_check_that_hangs_is_stopped_with_all_that_it_has_started(
+    lab: Laboratory,
+) -> None:
+    flag = lab.folder / "ended"
+    hangs = f"echo Waiting; (sleep 3; touch {flag}) & sleep 4"
+    ring = [lab.add("a", "v0.2.0")]
+    lab.write(ring, checks=[hangs, "true"], timeout_minutes=0.02)
+    lab.command("update", "v0.3.0", "--ring", "1")
+    found = lab.outcomes("v0.3.0")["a"]
+    assert found["result"] == "draft"
+    assert found["reasons"] == [
+        f"'{hangs}' was stopped after 0.02 minutes (timeout_minutes):\n    Waiting"
+    ]
+    time.sleep(3)
+    assert not flag.exists()
