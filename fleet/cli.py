@@ -22,6 +22,7 @@ from .errors import FleetError
 from .facts import Facts, Project, facts, facts_of_all
 from .forge import connect
 from .job import Job
+from .last_runs import last_runs
 from .outcome import Outcome, slug
 from .projects import projects
 from .promote import next_ring
@@ -65,11 +66,17 @@ def status(file: Path, style: str, jobs: int) -> None:
     known = versions(fleet.template)
     latest = known[newest(known)]
     found = _facts(fleet, newest(known), jobs)
+    runs = None
+    if fleet.tracking_uri:
+        try:
+            runs = last_runs(fleet.tracking_uri, found)
+        except FleetError as error:
+            click.echo(error.message, err=True)
     if style == "table":
-        _console().print(report.table(found, latest))
+        _console().print(report.table(found, latest, runs))
     else:
         page = report.as_json if style == "json" else report.as_html
-        click.echo(page(found, latest))
+        click.echo(page(found, latest, runs))
 
 
 @main.command()

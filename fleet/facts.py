@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -54,12 +55,14 @@ class Facts:
         state: one of ``STATES``.
         version: the version that its answers state; empty when there is none.
         detail: a sentence on what is to be done; empty when all is well.
+        slug: the name of its distribution, by which its runs are known.
     """
 
     project: Project
     state: str
     version: str = ""
     detail: str = ""
+    slug: str = ""
 
 
 def facts_of_all(
@@ -91,14 +94,15 @@ def facts(clone: Path, project: Project, template: str, newest: Version) -> Fact
     """
     root = clone / project.folder
     followed = drift.answers(root)
+    made = partial(Facts, project, slug=followed.get("project_slug", ""))
     stated = followed.get("_commit", "")
     version = version_of(stated)
     state, detail = _hindrance(root, followed, template)
     if state:
-        return Facts(project, state, stated, detail)
+        return made(state, stated, detail)
     if version is None:
         detail = f".copier-answers.yml states {stated!r}, which is no version."
-        return Facts(project, "broken", stated, detail)
+        return made("broken", stated, detail)
     edited = [
         Path(os.path.relpath(folder / name, root)).as_posix()
         for folder in drift.tracking_packages(root)
@@ -106,10 +110,10 @@ def facts(clone: Path, project: Project, template: str, newest: Version) -> Fact
     ]
     if edited:
         detail = f"The template's own files differ: {', '.join(edited)}."
-        return Facts(project, "edited", stated, detail)
+        return made("edited", stated, detail)
     if version == newest:
-        return Facts(project, "current", stated)
-    return Facts(project, "behind" if version < newest else "ahead", stated)
+        return made("current", stated)
+    return made("behind" if version < newest else "ahead", stated)
 
 
 def _hindrance(root: Path, followed: dict[str, str], template: str) -> tuple[str, str]:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from rich.markup import escape
 from rich.table import Table
 
-from .facts import STATES, Facts
+from .facts import STATES, Facts, Project
+from .last_runs import LastRun
 from .outcome import OUTCOMES, Outcome
 
 COLOURS = {
@@ -28,21 +31,27 @@ COLOURS = {
 }
 
 
-def table(found: Sequence[Facts], newest: str) -> Table:
+Runs = Mapping[Project, LastRun] | None
+"""The last run of each project; None when no tracking server is known."""
+
+
+def table(found: Sequence[Facts], newest: str, runs: Runs = None) -> Table:
     """Return the facts for a terminal."""
-    made = Table(
-        "ring", "project", "version", "state", "what to do", title=_title(found)
-    )
+    last = [] if runs is None else ["last run"]
+    columns = ["ring", "project", "version", *last, "state", "what to do"]
+    made = Table(*columns, title=_title(found))
     made.caption = f"The newest version is {newest}."
     for fact in found:
         state = f"[{COLOURS[fact.state]}]{fact.state}[/]"
         ring = str(fact.project.ring)
-        words = map(escape, (ring, fact.project.name, fact.version))
-        made.add_row(*words, state, escape(fact.detail))
+        words = [ring, fact.project.name, fact.version]
+        if runs is not None:
+            words.append(str(runs.get(fact.project, "none")))
+        made.add_row(*map(escape, words), state, escape(fact.detail))
     return made
 
 
-def as_json(found: Sequence[Facts], newest: str) -> str:
+def as_json(found: Sequence[Facts], newest: str, runs: Runs = None) -> str:
     """Return the facts for a program."""
     projects = [
         {
@@ -52,13 +61,18 @@ def as_json(found: Sequence[Facts], newest: str) -> str:
             "version": fact.version,
             "state": fact.state,
             "detail": fact.detail,
+            **({} if runs is None else {"last_run": _as_dict(runs, fact)}),
         }
         for fact in found
     ]
     return json.dumps({"newest": newest, "projects": projects}, indent=2)
 
 
-def as_html(found: Sequence[Facts], newest: str) -> str:
+def _as_dict(runs: Mapping[Project, LastRun], fact: Facts) -> dict[str, Any] | None:
+    return asdict(runs[fact.project]) if fact.project in runs else None
+
+
+def as_html(found: Sequence[Facts], newest: str, runs: Runs = None) -> str:
     """Return one page with a chart, which needs no other file."""
     from jinja2 import Template
 
@@ -72,6 +86,7 @@ def as_html(found: Sequence[Facts], newest: str) -> str:
             counts={state: counts[state] for state in STATES if counts[state]},
             versions=Counter(fact.version or "none" for fact in found),
             facts=found,
+            runs=runs,
             date=f"{datetime.now():%Y-%m-%d %H:%M}",
         )
     )

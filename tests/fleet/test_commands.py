@@ -3,8 +3,10 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import mlflow
 import pytest
 
 from fleet.config import load
@@ -63,6 +65,48 @@ def test_status_shows_where_every_project_stands(lab: Laboratory) -> None:
     assert '<div class="behind" style="flex: 1" title="1 behind"></div>' in page
     assert "http" not in page.split("<table>")[0], "it needs no other file"
     assert "pw@" not in done.stdout + table + page
+
+
+def test_status_shows_the_version_of_the_last_run(lab: Laboratory) -> None:
+    answers = ".copier-answers.yml"
+    slug = "project_slug: penguin-classifier"
+
+    def named(name: str) -> Callable[[Project], None]:
+        return lambda project: project.replace(answers, slug, f"project_slug: {name}")
+
+    ring = [
+        lab.add(name, "v0.2.0", named(slug))
+        for name, slug in (("a", "a"), ("b", "same"), ("c", "same"), ("d", "d"))
+    ]
+    uri = f"sqlite:///{lab.folder.as_posix()}/mlflow.db"
+    client = mlflow.MlflowClient(uri)
+    runs: list[tuple[str, str, dict[str, str]]] = [
+        ("a", "v0.1.0", {"template.edited": "run.py"}),
+        ("same", "v0.1.0", {"mlflow.source.git.repoURL": f"file://{ring[1]}"}),
+        ("same", "v0.2.0", {"mlflow.source.git.repoURL": ring[2]}),
+        ("a", "v0.2.0", {}),
+    ]
+    for day, (project, version, tags) in enumerate(runs, 1):
+        tags |= {"template.project": project, "template.version": version}
+        experiment = client.create_experiment(str(day))
+        client.create_run(experiment, start_time=day * 86_400_000, tags=tags)
+    lab.write(ring, tracking_uri=uri)
+    done = lab.command("status", "--format", "json")
+    found = json.loads(done.stdout)["projects"]
+    versions = [(run := project["last_run"]) and run["version"] for project in found]
+    assert versions == ["v0.2.0", "v0.1.0", "v0.2.0", None], done.stderr
+    assert found[0]["last_run"] == {
+        "version": "v0.2.0",
+        "edited": False,
+        "date": "1970-01-05",
+    }
+    assert "│ v0.1.0, 1970-01-03 │" in lab.command("status").stdout
+    assert "<td>none</td>" in lab.command("status", "--format", "html").stdout
+    lab.write(ring[:1], tracking_uri="http://127.0.0.1:9")
+    away = lab.command("status")
+    assert away.returncode == 0
+    assert "The last runs are unknown: http://127.0.0.1:9: " in away.stderr
+    assert "last run" not in away.stdout
 
 
 def test_promote_opens_a_ring_when_the_last_one_is_merged(lab: Laboratory) -> None:
