@@ -65,7 +65,7 @@ def test_a_link_out_of_the_project_stops_an_update_before_it_begins(
 def test_the_ways_out_of_a_link_work(project: Project) -> None:
     link(project, "data/01_raw")
     (found,) = hazards(project.path)
-    assert "take the link away in a commit, update, and bring it back" in found
+    assert "remove the link in a commit, update, and restore it" in found
     (project.path / "data/01_raw").unlink()
     project.commit()
     project.update()
@@ -96,22 +96,27 @@ def test_what_git_ignores_or_overlooks_is_a_finding(project: Project) -> None:
     project.replace(overlooked, "  host: null", "  host: mine")
     project.write("conf/local/mlflow.yml", "{}\n")
     assert project.changed == set()
-    done = subprocess.run(
-        [sys.executable, "-m", "kedro", "mlflow", "check", "--template"]
-        + ["--format", "json"],
-        cwd=project.path,
-        capture_output=True,
-        text=True,
-        check=False,
+    check = [sys.executable, "-m", "kedro", "mlflow", "check", "--template"]
+    shown, as_json = (
+        subprocess.run(
+            [*check, *words],
+            cwd=project.path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        for words in ([], ["--format", "json"])
     )
-    assert done.returncode == 1
-    found = json.loads(done.stdout.splitlines()[-1])
+    assert shown.returncode == as_json.returncode == 1
+    found = json.loads(as_json.stdout.splitlines()[-1])
+    for sentence in found["hazards"]:
+        assert f"\nbefore an update: {sentence}.\n" in shown.stdout
     assert [sentence.split(",")[0] for sentence in found["hazards"]] == [
         f"git ignores {ignored}",
-        f"git overlooks edits to {overlooked}",
-        f"git overlooks edits to {assumed}",
+        f"git does not see edits to {overlooked}",
+        f"git does not see edits to {assumed}",
     ]
-    assert found["message"] == "; ".join(found["hazards"])
+    assert found["message"] == "v0.2.0 is out; 'copier update' brings it"
     git(project.path, "add", "--force", ignored)
     for sentence in found["hazards"][1:]:
         git(project.path, *re.findall(r"Run git (.+) and commit", sentence)[0].split())

@@ -71,7 +71,7 @@ class Drift:
         hazards: what git does not keep, or copier cannot reach, each with the way out.
         mismatch: where the answers and the tracking package contradict each other, and
             the way out; empty when they agree.
-        message: what to do first: about those two, or about the version.
+        message: what to do first: about the mismatch, or about the version.
     """
 
     version: str
@@ -105,16 +105,15 @@ def drift(root: Path) -> Drift:
     except OSError:
         unmerged = []  # without git there is nothing to merge
     mismatch = contradiction(folder, followed)
-    dangers = hazards(root)
     return Drift(
         version=version,
         newest=newest,
         edited=edited,
         obsolete=obsolete_files(root, OBSOLETE),
         unmerged=unmerged,
-        hazards=dangers,
+        hazards=hazards(root),
         mismatch=mismatch,
-        message=mismatch or "; ".join(dangers) or message,
+        message=mismatch or message,
     )
 
 
@@ -130,9 +129,9 @@ def hazards(root: Path) -> list[str]:
     links = sorted({path for pattern in FOLDERS for path in root.glob(pattern)})
     found = [
         f"{path.relative_to(root).as_posix()} is a link to a place outside of the "
-        "project, where copier writes no file. Make it a folder with the link inside it, "
-        "under a name of your own; or take the link away in a commit, update, and bring "
-        "it back"
+        "project, and copier writes no file there. Make it a folder with the link inside "
+        "it, under a name of your own; or remove the link in a commit, update, and "
+        "restore it"
         for path in links
         if path.is_symlink() and not path.resolve().is_relative_to(real)
     ]
@@ -142,15 +141,15 @@ def hazards(root: Path) -> list[str]:
     try:
         listed = list(_git(root, "ls-files", "-v", "-z", "--", *paths))
         found += [
-            f"git ignores {name}, so an update would replace it without a trace. Let git "
-            f"keep it: git add --force {name}"
+            f"git ignores {name}, and an update would replace your version of it. Add it "
+            f"to git: git add --force {name}"
             for name in _git(root, "ls-files", *ignored)
         ]
     except OSError:
         return found  # outside of git copier updates nothing
     return found + [
-        f"git overlooks edits to {name}, so an update would replace them without a "
-        f"trace. Run git update-index --no-{_FLAGS[flag == 'S']} {name} and commit them"
+        f"git does not see edits to {name}, and an update would replace them. Run git "
+        f"update-index --no-{_FLAGS[flag == 'S']} {name} and commit them"
         for flag, name in (entry.split(" ", 1) for entry in listed)
         if (flag == "S" or flag.islower()) and (root / name).exists()
     ]

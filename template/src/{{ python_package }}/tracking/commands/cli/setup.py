@@ -99,6 +99,8 @@ def _check_template(metadata: ProjectMetadata, style: str) -> int:
         print_json(asdict(found), metadata)
         return 0 if found.ok else 1
     click.echo(f"template: {found.version or 'unknown'}; {found.message}.")
+    for hazard in found.hazards:
+        click.echo(f"before an update: {hazard}.")
     for name in found.edited:
         click.echo(f"edited: {name} is the template's; make the change there.")
     for name, instead in found.obsolete.items():
