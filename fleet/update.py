@@ -12,6 +12,7 @@ from packaging.version import Version
 from tracking.redaction import without_secrets
 
 from .aftercare import after_update
+from .errors import FleetError
 from .facts import Project, facts
 from .git import commit_all, fresh_clone, git, remote_branches
 from .job import Job
@@ -83,15 +84,22 @@ def _updated(job: Job, folder: str, reasons: list[str]) -> str:
 
 def _copier_update(job: Job, root: Path) -> None:
     from copier import run_update
+    from copier.errors import UnsafeTemplateError
 
-    run_update(
-        root,
-        vcs_ref=job.version,
-        defaults=True,
-        overwrite=True,
-        quiet=True,
-        unsafe=job.trust,
-    )
+    try:
+        run_update(
+            root,
+            vcs_ref=job.version,
+            defaults=True,
+            overwrite=True,
+            quiet=True,
+            unsafe=job.trust,
+        )
+    except UnsafeTemplateError as error:
+        raise FleetError(
+            "the template has a migration for this version. Write 'trust: true' into "
+            "fleet.yml if its migrations may run"
+        ) from error
 
 
 @contextmanager

@@ -1,7 +1,9 @@
 """A temporary copy of the template, its releases, and projects made from them."""
 
+import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +66,12 @@ class Template(Repository):
                 (path / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(TEMPLATE / name, path / name)
         git(path, "init", "-q", "-b", "main")
+
+    def generate(self) -> None:
+        """Write what 'make generated' writes."""
+        env = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+        command = [sys.executable, "-m", "scripts.generate"]
+        subprocess.run(command, cwd=self.path, env=env, check=True)
 
     def release(self, version: str) -> None:
         self.commit()
