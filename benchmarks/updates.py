@@ -1,4 +1,4 @@
-"""Try 500 updates of edited projects, and keep what has come of them.
+"""Try updates of edited projects, by default 500, and keep what has come of them.
 
 Writes ``results/updates.json``:
 
@@ -6,6 +6,8 @@ Writes ``results/updates.json``:
 - ``clean``: nothing was left to decide.
 - ``settled``: git saw a conflict, which ``merge-config`` resolved.
 - ``conflicted``: project and template had changed the same thing.
+- ``refused``: stopped before anything was touched, at a folder that was a link out of
+  the project; the update went on without the link.
 - ``ran``: of all, those whose pipeline was run afterwards; the others load their
   configuration.
 - ``lost``: an edit was missing, or another rule of the test was broken.
@@ -20,8 +22,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 HERE = Path(__file__).parent
-NAMES = ["tried", "clean", "settled", "conflicted", "ran", "lost"]
-UPDATES, SHARES = 500, 5
+NAMES = ["tried", "clean", "settled", "conflicted", "refused", "ran", "lost"]
+UPDATES = int(sys.argv[1]) if len(sys.argv) > 1 else 500
+SHARES = 5
 
 
 def main() -> int:

@@ -336,7 +336,7 @@ WHOLE = [
     _linked("notebooks", "cells"),
     _linked("data/01_raw", "data/store"),
     _linked("AGENTS.md", "CLAUDE.md"),
-    _linked("conf/prod/mlflow.yml", "conf/prod/mlflow-of-ops.yml"),
+    _linked("conf/prod/mlflow.yml", "conf/prod/ours.yml"),
 ]
 """What is done to a project and not to a part of a file."""
 
