@@ -45,7 +45,8 @@ class Repository:
 
     def remove(self, name: str) -> None:
         path = self.path / name
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        is_folder = path.is_dir() and not path.is_symlink()
+        shutil.rmtree(path) if is_folder else path.unlink()
 
     def commit(self) -> None:
         git(self.path, "add", "--all")
