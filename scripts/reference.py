@@ -40,7 +40,6 @@ _TYPES = {
     "string": "text",
     "bool": "yes or no",
     "str": "text",
-    "yaml": "a mapping",
 }
 """Words for the types of JSON schema, then for those of copier."""
 
@@ -62,7 +61,10 @@ def answers(questions: Mapping[str, Any]) -> str:
     lines = [_ANSWERS]
     for name, question in asked.items():
         lines += [f"## `{name}`\n", f"{question['help'].strip()}\n"]
-        lines += [f"- Type: {_TYPES[question['type']]}"]
+        # A type that depends on the answer: text, or a mapping of a file.
+        lines += [
+            f"- Type: {_TYPES.get(question['type'], 'text, a list or a mapping')}"
+        ]
         lines += [f"- Default: {_default(question['default'], asked)}"]
         if choices := question.get("choices"):
             lines += ["- Choices:", *(f"  - {choice}" for choice in _choices(choices))]
@@ -121,6 +123,10 @@ def _inline(value: Any) -> str:
 def _default(default: Any, asked: Mapping[str, Any]) -> str:
     if isinstance(default, bool):
         return "yes" if default else "no"
+    if "folder_name" in default:
+        return (
+            "made from the name of the folder; `Penguin Classifier` if it has no letter"
+        )
     if "{{" in default:
         sources = [f"`{name}`" for name in asked if name in default]
         if sources:

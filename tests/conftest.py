@@ -41,7 +41,7 @@ def render(tmp_path_factory: pytest.TempPathFactory) -> Render:
     """Return a function that renders the template with given answers, without trust."""
 
     def copy(**answers: Any) -> Path:
-        project = tmp_path_factory.mktemp("render") / "project"
+        project = tmp_path_factory.mktemp("render") / "penguin-classifier"
         run_copy(
             str(TEMPLATE),
             project,

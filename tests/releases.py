@@ -96,7 +96,7 @@ class Project(Repository):
             address or str(template.path),
             path,
             vcs_ref=version,
-            data=answers,
+            data={"project_name": "Penguin Classifier", **answers},
             defaults=True,
             quiet=True,
             unsafe=False,

@@ -22,7 +22,7 @@ CLASSES = {
 }
 # What a path may depend on; the first test proves that nothing else is asked there.
 CHOICES: dict[str, list[Any]] = {
-    "environments": [
+    "environment_addresses": [
         {},
         {"prod": None},
         {"data": None, "src": "https://mlflow.example.com", "tests": None},
@@ -74,6 +74,7 @@ def test_every_path_has_one_owner(render: Render) -> None:
     asked = [name for name in CHOICES if name not in in_turn]
     for number, answers in enumerate(every_pair(asked)):
         answers |= {n: CHOICES[n][number % len(CHOICES[n])] for n in in_turn}
+        answers["environments"] = answers.pop("environment_addresses")
         for path in paths(render(**answers)):
             assert len(owners(path)) == 1, f"{path}: {owners(path)}"
 

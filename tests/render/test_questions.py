@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from copier import run_copy
+from copier._main import Worker
 from jinja2 import Environment, FileSystemLoader
 
 from tests.addresses import RIGHT, WRONG, WRONG_SCHEMES
@@ -26,24 +27,32 @@ QUESTIONS = {
 @pytest.mark.parametrize(
     ("answers", "sentence"),
     [
-        ({"project_name": "  "}, "at least one letter"),
-        ({"project_name": "two\nlines"}, "One line"),
-        ({"project_slug": "Not A Slug"}, "Use a to z, digits and dashes"),
-        ({"python_package": "1st"}, "with a letter first"),
-        ({"python_package": "class"}, "keyword of Python"),
-        ({"python_package": "json"}, "Python's standard library"),
-        ({"python_package": "mlflow"}, "the project itself imports"),
-        ({"python_package": "kedro"}, "the project itself imports"),
-        ({"description": "a\nb"}, "One line"),
-        ({"environments": ["staging"]}, "Write {name: address}"),
-        ({"environments": {"local": None}}, "in every project"),
-        ({"environments": {"a b": None}}, "is no name"),
-        ({"environments": {"prod": 5}}, "needs an address"),
-        ({"environments": {"prod": "https://me:pw@host"}}, "conf/prod/credentials.yml"),
-        ({"environments": {"prod": "https://host/a b"}}, "percent-encoded"),
-        *(({"environments": {"prod": uri}}, re.escape(says)) for uri, says in WRONG),
+        ({"project_name": "  "}, "a letter or digit"),
+        ({"project_name": "two\nlines"}, "one line"),
+        ({"project_slug": "Not A Slug"}, "and - in between"),
+        ({"python_package": "1st"}, "Use a-z, then"),
+        ({"python_package": "class"}, "Python's keyword"),
+        ({"python_package": "json"}, "Python has it"),
+        ({"python_package": "mlflow"}, "it is imported"),
+        ({"python_package": "kedro"}, "it is imported"),
+        ({"python_package": "aux"}, "Windows"),
+        ({"description": "a\nb"}, "one line"),
+        ({"environments": "https://mlflow.example.com"}, "Write staging, prod"),
+        ({"environments": "{staging: null"}, "Write staging, prod"),
+        ({"environments": "staging, local"}, "Leave out local"),
+        ({"environments": "con"}, "Windows"),
+        ({"environments": "Prod"}, "Use a-z, then"),
+        ({"environments": {"a b": None}}, "Use a-z, then"),
+        ({"environments": {"prod": 5}}, "Write an address"),
+        ({"environments": "prod: 5"}, "Write an address"),
+        ({"environments": "prod: https://me:pw@host"}, "credentials.yml"),
+        ({"environments": {"prod": "https://host/a b"}}, "No space"),
         *(
-            ({"environments": {"prod": uri}}, "write the address of 'prod' like")
+            ({"environments": f"prod: {uri}"}, f"Put {says.split()[3].split('/')[0]}//")
+            for uri, says in WRONG
+        ),
+        *(
+            ({"environments": {"prod": uri}}, "Write https://host, sqlite:///file")
             for uri, _ in WRONG_SCHEMES
         ),
         ({"tracking_login": "magic"}, "Invalid choice"),
@@ -57,8 +66,109 @@ def test_bad_answer_is_refused(
     (name,) = answers
     shown = f"Validation error for question '{name}': "
     if "Invalid choice" not in sentence:  # copier's own
-        clause = re.split(r"[,;:.]", str(error.value).removeprefix(shown))[0]
-        assert len(shown + clause) <= 80, "a terminal would cut it off"
+        assert str(error.value).startswith(shown)
+        assert len(str(error.value)) <= 80, "a terminal would cut it off"
+
+
+@pytest.mark.parametrize(
+    ("answer", "addresses"),
+    [
+        ("", {}),
+        (None, {}),
+        ("staging prod", {"staging": None, "prod": None}),
+        ("staging, prod", {"staging": None, "prod": None}),
+        (["staging", "prod"], {"staging": None, "prod": None}),
+        ("staging, prod: https://b", {"staging": None, "prod": "https://b"}),
+        ("staging: http://a:1, prod: C:/b", {"staging": "http://a:1", "prod": "C:/b"}),
+        ("a:https://[::1]:5000 b: uc", {"a": "https://[::1]:5000", "b": "uc"}),
+        ('{a: null, "b": "https://b,c"}', {"a": None, "b": "https://b,c"}),
+        ({"a": None, "b": "https://b"}, {"a": None, "b": "https://b"}),
+    ],
+)
+def test_environments_are_named_as_people_write_them(
+    tmp_path: Path, answer: Any, addresses: dict[str, str | None]
+) -> None:
+    answers = answers_of(tmp_path, environments=answer)
+    assert answers["environment_addresses"] == addresses
+
+
+def test_typed_environments_get_their_folders(render: Render) -> None:
+    typed = "staging: https://a.example.com, prod: https://b.example.com, qa"
+    project = render(environments=typed)
+    server = {
+        name: (yaml.safe_load((project / f"conf/{name}/mlflow.yml").read_text()) or {})
+        for name in ("staging", "prod", "qa")
+    }
+    uris = {
+        n: s.get("server", {}).get("mlflow_tracking_uri") for n, s in server.items()
+    }
+    assert uris == {
+        "staging": "https://a.example.com",
+        "prod": "https://b.example.com",
+        "qa": None,
+    }
+    answers = yaml.safe_load((project / ".copier-answers.yml").read_text())
+    assert answers["environments"] == typed
+    assert "environment_addresses" not in answers
+
+
+@pytest.mark.parametrize(
+    ("folder", "name", "package"),
+    [
+        ("my-project", "My Project", "my_project"),
+        ("My_Project.x", "My Project x", "my_project_x"),
+        ("json", "Json", "my_json"),
+        ("2024-sales", "2024 Sales", "project_2024_sales"),
+        ("2024", "Penguin Classifier", "penguin_classifier"),
+        ("tmp.Xy12", "Penguin Classifier", "penguin_classifier"),
+        ("tmpab12cd3_", "Penguin Classifier", "penguin_classifier"),
+    ],
+)
+def test_project_is_named_after_its_folder(
+    tmp_path: Path, folder: str, name: str, package: str
+) -> None:
+    answers = answers_of(tmp_path / folder)
+    assert (answers["project_name"], answers["python_package"]) == (name, package)
+
+
+def test_folder_does_not_name_a_project_that_has_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adopts = tmp_path / "checkout" / "src" / "seals"
+    adopts.mkdir(parents=True)
+    (adopts / "settings.py").touch()
+    assert answers_of(tmp_path / "checkout")["project_name"] == "Seals"
+    monkeypatch.chdir(tmp_path)
+    assert answers_of(Path("."))["project_name"] == "Penguin Classifier"
+
+
+def test_answers_that_a_project_has_stay_as_they_are(tmp_path: Path) -> None:
+    for environments in ({"prod": "https://b", "qa": None}, "qa, prod: https://b"):
+        given = {"project_name": "Seals", "environments": environments}
+        file = tmp_path / "my-project" / ".copier-answers.yml"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(yaml.safe_dump(given))
+        answers = answers_of(file.parent)
+        assert {name: answers[name] for name in given} == given
+        assert answers["environment_addresses"] == {"qa": None, "prod": "https://b"}
+
+
+def test_environments_of_an_organisations_settings_are_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = TEMPLATE / "docs/organisation/settings.yml"
+    monkeypatch.setenv("COPIER_SETTINGS_PATH", str(settings))
+    proposed = yaml.safe_load(settings.read_text())["defaults"]["environments"]
+    assert answers_of(tmp_path / "x")["environment_addresses"] == proposed
+
+
+def answers_of(project: Path, **given: Any) -> dict[str, Any]:
+    """Return the answers of a project, for which every other default is taken."""
+    with Worker(
+        str(TEMPLATE), project, data=given, defaults=True, vcs_ref="HEAD"
+    ) as worker:
+        worker._ask()
+        return dict(worker.answers.combined)
 
 
 def test_right_addresses_are_taken(render: Render) -> None:
