@@ -32,6 +32,15 @@ CHOICES: dict[str, list[Any]] = {
     "sample_pipeline": [True, False],
     "python_package": ["tracked", "tracking", "pipelines"],
     "orchestrator": ["none", "airflow", "dask", "ray"],
+    "code_owners": ["@org/platform", ""],
+    "audit": [True, False, False],
+    "backstage_owner": ["", "team"],
+}
+EXTRAS = {
+    "renovate": True,
+    "code_owners": "@a/b",
+    "audit": True,
+    "backstage_owner": "a",
 }
 
 
@@ -70,7 +79,7 @@ def every_pair(asked: list[str]) -> Iterator[dict[str, Any]]:
 
 
 def test_every_path_has_one_owner(render: Render) -> None:
-    in_turn = ("python_package", "orchestrator")
+    in_turn = list(CHOICES)[4:]
     asked = [name for name in CHOICES if name not in in_turn]
     for number, answers in enumerate(every_pair(asked)):
         answers |= {n: CHOICES[n][number % len(CHOICES[n])] for n in in_turn}
@@ -82,7 +91,8 @@ def test_every_path_has_one_owner(render: Render) -> None:
 def test_no_pattern_is_idle(render: Render) -> None:
     rendered = set()
     for ci, engine in (("github", "airflow"), ("gitlab", "dask")):
-        rendered |= set(paths(render(ci=ci, renovate=True, orchestrator=engine)))
+        answers = {"ci": ci, "orchestrator": engine, **EXTRAS}
+        rendered |= set(paths(render(**answers)))
     for name in CLASSES:
         for pattern in set(COPIER[name]["default"]) - set(OBSOLETE):
             spec = PathSpec.from_lines("gitignore", [pattern])

@@ -1,7 +1,6 @@
 """Every question refuses a bad answer with a sentence."""
 
 import keyword
-import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -55,6 +54,8 @@ QUESTIONS = {
             ({"environments": {"prod": uri}}, "Write https://host, sqlite:///file")
             for uri, _ in WRONG_SCHEMES
         ),
+        ({"code_owners": "platform"}, "Write @org/team"),
+        ({"backstage_owner": "group:a b"}, "Write group:default/team"),
         ({"tracking_login": "magic"}, "Invalid choice"),
     ],
 )
@@ -206,10 +207,13 @@ def test_order_of_the_questions() -> None:
         "sample_pipeline",
         "mlflow_install",
         "ci",
+        "code_owners",
+        "audit",
         "orchestrator",
         "python_version",
         "telemetry",
         "renovate",
+        "backstage_owner",
     ]
     assert set(QUESTIONS) <= set(order), "a new question has its place"
     # A fork may answer some of them itself.

@@ -25,11 +25,21 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "oauth2": {"tracking_login": "oauth2"},
     "custom": {"tracking_login": "custom", "orchestrator": "ray"},
     "bare": {"sample_pipeline": False, "ci": "none", "environments": {}},
-    "gitlab": {"ci": "gitlab", "telemetry": True, "orchestrator": "dask"},
+    "gitlab": {
+        "ci": "gitlab",
+        "telemetry": True,
+        "orchestrator": "dask",
+        "code_owners": "@group/platform",
+        "audit": True,
+        "backstage_owner": "group:default/vision",
+    },
     "odd names": {
         "project_name": 'Élodie\'s "Été" & <Co> 100%',
         "description": 'It\'s a "test": # çà & là {really}',
         "environments": {"dev-1": "https://mlflow.example.com:8080/a?b=c#d"},
+        "code_owners": "@org/platform me@example.com",
+        "audit": True,
+        "backstage_owner": "vision",
     },
 }
 

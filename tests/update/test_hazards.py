@@ -16,7 +16,7 @@ from tracking.template.drift import FOLDERS, UPDATED, hazards
 
 from tests.conftest import TEMPLATE, Render
 from tests.releases import Project, Template, git
-from tests.render.test_ownership import CHOICES, CLASSES, paths
+from tests.render.test_ownership import CHOICES, CLASSES, EXTRAS, paths
 
 MLFLOW_YML = "conf/base/mlflow.yml"
 LINK = "is a link to a place outside of the project"
@@ -140,7 +140,7 @@ def test_no_release_renders_a_path_that_its_own_gitignore_covers(
 
 
 def test_the_lists_know_every_file_and_folder(render: Render) -> None:
-    project = render(renovate=True, environments={"qa": None})
+    project = render(**EXTRAS, environments={"qa": None})
     git(project, "init", "-q")
     git(project, "add", "--all", "--force")
     updated = [f":(glob){pattern}" for pattern in UPDATED]

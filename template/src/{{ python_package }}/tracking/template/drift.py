@@ -26,13 +26,16 @@ UPDATED = (
     ".devcontainer/devcontainer.json",
     ".editorconfig",
     ".gitattributes",
-    ".github/workflows/ci.yml",
+    ".github/CODEOWNERS",
+    ".github/workflows/*.yml",
     ".gitignore",
     ".gitlab-ci.yml",
+    ".gitlab/CODEOWNERS",
     ".pre-commit-config.yaml",
     ".telemetry",
     ".vscode/extensions.json",
     "AGENTS.md",
+    "catalog-info.yaml",
     "conf/*/mlflow.yml",
     "conf/README.md",
     "conf/logging.yml",
@@ -45,7 +48,7 @@ UPDATED = (
 """Files that an update writes, with git's wildcards."""
 
 FOLDERS = (
-    *(".devcontainer", ".github", ".github/workflows", ".vscode"),
+    *(".devcontainer", ".github", ".github/workflows", ".gitlab", ".vscode"),
     *("conf", "conf/*", "data", "data/0?_*", "notebooks", "tests", "tests/pipelines"),
     *("src", "src/*", "src/*/pipelines", "src/*/tracking"),
 )
