@@ -1,5 +1,5 @@
 # Everything is installed into .venv; nothing else on the machine is touched.
-.PHONY: check demo docs engines generated lint release screenshots serving test test-lowest test-serving test-slow updates
+.PHONY: check demo docs engines generated licences lint release screenshots serving test test-lowest test-serving test-slow updates
 
 export DO_NOT_TRACK = 1
 unexport PYTHONDONTWRITEBYTECODE  # what is compiled once stays so
@@ -65,6 +65,9 @@ screenshots: .venv  ## take the pictures of the tutorial again, with Chromium
 
 release: .venv  ## build the release VERSION into dist/, with its notes
 	.venv/bin/python -m scripts.release $(VERSION)
+
+licences: .venv  ## what a default project installs, and its licences: docs/reference/licences.md
+	.venv/bin/python -m scripts.licences
 
 updates: .venv  ## try 500 updates of edited projects, and keep the figures
 	.venv/bin/python benchmarks/updates.py
