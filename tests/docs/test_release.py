@@ -67,6 +67,19 @@ def test_actions_are_pinned_by_their_commits() -> None:
         assert len(commit) == 40, action
 
 
+def test_ci_tries_every_python_that_a_project_may_have() -> None:
+    jobs = yaml.safe_load((TEMPLATE / ".github/workflows/ci.yml").read_text())["jobs"]
+    copier = yaml.safe_load((TEMPLATE / "copier.yml").read_text("utf-8"))
+    pythons = copier["python_version"]["choices"]
+    assert jobs["test"]["strategy"]["matrix"]["python"] == pythons
+    others = jobs["other-systems"]["strategy"]["matrix"]
+    assert others["os"] == ["macos-latest", "windows-latest"]
+    assert others["python"] == [pythons[0], pythons[-1]], "the lowest and the newest"
+    release = yaml.safe_load((TEMPLATE / ".github/workflows/release.yml").read_text())
+    assert release["jobs"]["publish"]["needs"] == "test"
+    assert release["jobs"]["test"]["uses"] == "./.github/workflows/ci.yml"
+
+
 def test_workflows_are_yaml_and_may_write_only_where_they_must() -> None:
     for file in TEMPLATE.glob(".github/workflows/*.yml"):
         content = yaml.safe_load(file.read_text("utf-8"))

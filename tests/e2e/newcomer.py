@@ -34,10 +34,10 @@ def succeed(project: Path, *words: str, cwd: str = "") -> str:
     return done.stdout + done.stderr
 
 
-def runs(project: Path) -> list[Run]:
+def runs(project: Path, package: str = PACKAGE) -> list[Run]:
     """All runs, the newest first."""
     client = mlflow.MlflowClient(f"sqlite:///{project.as_posix()}/mlruns/mlflow.db")
-    experiment = client.get_experiment_by_name(PACKAGE)
+    experiment = client.get_experiment_by_name(package)
     assert experiment
     return list(client.search_runs([experiment.experiment_id]))
 

@@ -18,7 +18,7 @@ def test_project_is_started_run_and_shown(tmp_path: Path, installer: str) -> Non
     with Reader("README.md", tmp_path) as reader:
         assert len(list(reader.activate(installer))) == 1
         assert reader.project == tmp_path / "my-project"
-        (run,) = runs(reader.project)
+        (run,) = runs(reader.project, "my_project")
         assert (run.info.status, len(run.data.metrics)) == ("FINISHED", 4)
         assert (
             b"<title>MLflow</title>" in requests.get(reader.address, timeout=30).content

@@ -18,6 +18,9 @@ from tests.render.test_ownership import owners, paths
 
 LOST = "requests.exceptions.ConnectionError: Max retries exceeded"
 PARAMETER = re.compile(r"\$\{\{ parameters\.(\w+) \}\}")
+needs_a_shell = pytest.mark.skipif(
+    os.name == "nt", reason="stands in for uv by a script"
+)
 PLACES = {"github": ".github/CODEOWNERS", "gitlab": ".gitlab/CODEOWNERS"}
 
 
@@ -62,6 +65,7 @@ def test_both_ci_run_the_same_audit(render: Render) -> None:
     assert script(github) == script(gitlab)
 
 
+@needs_a_shell
 @pytest.mark.parametrize(
     ("packages", "log", "code", "says"),
     [
@@ -96,6 +100,7 @@ def test_audit_fails_for_a_vulnerability_and_not_for_its_database(
     assert says in done.stdout + done.stderr
 
 
+@needs_a_shell
 @pytest.mark.slow
 def test_audit_without_its_database_passes_and_says_so(
     render: Render, tmp_path: Path
