@@ -1,5 +1,5 @@
 # Everything is installed into .venv; nothing else on the machine is touched.
-.PHONY: check demo docs engines generated licences lint release screenshots serving test test-lowest test-serving test-slow updates
+.PHONY: check demo docs engines generated licences lint recording release screenshots serving test test-lowest test-serving test-slow updates
 
 export DO_NOT_TRACK = 1
 unexport PYTHONDONTWRITEBYTECODE  # what is compiled once stays so
@@ -62,6 +62,10 @@ generated: .venv  ## regenerate the schema of mlflow.yml, docs/reference/, the p
 screenshots: .venv  ## take the pictures of the tutorial again, with Chromium
 	$(UV) pip install --quiet --python .venv/bin/python --group screenshots
 	.venv/bin/python docs/screenshots.py
+
+recording: .venv  ## record the first minute in a terminal again
+	$(UV) pip install --quiet --python .venv/bin/python --group screenshots
+	.venv/bin/python docs/recording.py
 
 release: .venv  ## build the release VERSION into dist/, with its notes
 	.venv/bin/python -m scripts.release $(VERSION)
