@@ -4,6 +4,7 @@ import errno
 import importlib
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,14 @@ def test_lock_is_not_inherited_and_is_free_when_its_process_ends(
     assert Lock(folder).acquire()
 
 
-def test_copy_is_not_changed_with_its_source(tmp_path: Path) -> None:
+@pytest.mark.parametrize("platform", ["linux", "darwin", "win32"])
+def test_copy_is_not_changed_with_its_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, platform: str
+) -> None:
+    """Other systems have no clones; Windows has no ``fcntl``."""
+    monkeypatch.setattr(sys, "platform", platform)
+    if platform == "win32":
+        monkeypatch.setitem(sys.modules, "fcntl", None)
     source, copy = tmp_path / "source", tmp_path / "copy"
     source.write_text("saved")
     keep(source, copy)
