@@ -1,5 +1,5 @@
 # Everything is installed into .venv; nothing else on the machine is touched.
-.PHONY: check demo docs engines generated licences lint recording release screenshots serving test test-lowest test-serving test-slow updates
+.PHONY: check coverage demo docs engines generated licences lint recording release screenshots serving test test-lowest test-serving test-slow updates
 
 export DO_NOT_TRACK = 1
 unexport PYTHONDONTWRITEBYTECODE  # what is compiled once stays so
@@ -36,6 +36,14 @@ engines: .venv  ## the real engines: Airflow, Dagster, Dask, loky, Prefect, Ray,
 	$(UV) venv --quiet --clear .engines/projects
 	$(UV) pip install --quiet --python .engines/projects --group dev --group engines
 	.engines/projects/bin/python -m pytest -n 2 --durations 0 --durations-min 5 tests/engines
+
+coverage: .venv  ## make test, the lines that it does not reach, and a floor (in percent) for each part
+	.venv/bin/coverage erase
+	.venv/bin/coverage run -m pytest
+	.venv/bin/coverage combine --quiet
+	.venv/bin/coverage report --include '*/tracking/*' --fail-under 54
+	.venv/bin/coverage report --include 'hooks/*' --fail-under 31
+	.venv/bin/coverage report --include 'fleet/*' --fail-under 76
 
 test-slow: .venv  ## environments and servers of their own, and more of what varies
 	.venv/bin/python -m pytest -m slow
