@@ -7,12 +7,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from types import FrameType
 
 import mlflow
 import pytest
 from click import ClickException
 from kedro.pipeline import Pipeline, node
+from tracking.run.on_termination import OnTermination
 
 from tests.recorder import Answer, recorder
 from tests.tracking import nodes
@@ -72,6 +75,40 @@ def test_signal_handlers_are_as_they_were_after_a_run(project: Project) -> None:
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     project.run(ONE)
     assert before == (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM))
+
+
+def test_held_signal_acts_at_the_end_of_the_block_and_a_second_one_at_once() -> None:
+    called: list[str] = []
+    names = ("callback", "leave", "hurry")
+    with OnTermination(*(partial(called.append, name) for name in names)) as guard:
+        with pytest.raises(KeyboardInterrupt), guard.held():
+            signal.raise_signal(signal.SIGINT)
+            called.append("the block goes on")
+        assert called == ["hurry", "the block goes on"]
+        with pytest.raises(KeyboardInterrupt), guard.held():
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+            called.append("never")
+        guard.wait()
+    assert called[2:] == ["hurry", "leave", "callback"]
+
+
+def test_earlier_handler_gets_the_signal_and_where_it_came() -> None:
+    seen: list[tuple[int, str]] = []
+
+    def earlier(number: int, frame: FrameType | None) -> None:
+        assert frame
+        seen.append((number, frame.f_code.co_name))
+
+    before = signal.signal(signal.SIGTERM, earlier)
+    try:
+        with OnTermination(seen.clear, seen.clear, seen.clear):
+            signal.raise_signal(signal.SIGTERM)
+        assert signal.getsignal(signal.SIGTERM) == earlier
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    here = "test_earlier_handler_gets_the_signal_and_where_it_came"
+    assert seen == [(signal.SIGTERM, here)]
 
 
 SLEEPER = """
