@@ -90,7 +90,9 @@ def test_an_answer_of_the_organisation_reaches_every_project(tmp_path: Path) -> 
     assert project.load(prod)["server"] == {
         "mlflow_tracking_uri": "https://mlflow.example.com"
     }
-    template.replace("copier.yml", "prod: https://mlflow.", "prod: https://tracking.")
+    template.replace(
+        "copier.yml", "com, prod: https://mlflow.", "com, prod: https://tracking."
+    )
     template.release("v0.2.0")
     project.update()
     assert project.load(prod)["server"] == {
