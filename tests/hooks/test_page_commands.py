@@ -82,7 +82,7 @@ def test_an_answer_changes_a_secret_is_accepted_and_an_address_moves(
         )
         assert done.returncode == 0, f"{line}: {done.stdout}{done.stderr}"
 
-    (changes,) = re.findall(r"`(copier update --data '.*?')`", PAGE)
+    (changes,) = re.findall(r"`(copier update --data [^`]+)`", PAGE)
     (stays,) = re.findall(r"with `(--vcs-ref \S+)` the project stays", PAGE)
     types(f"{changes} {stays} --defaults")
     assert project.load(".copier-answers.yml")["_commit"] == "v0.1.0"
