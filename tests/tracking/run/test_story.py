@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 from collections.abc import Callable
+from multiprocessing import get_all_start_methods
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -145,8 +146,18 @@ def test_run_tells_where_it_comes_from_on_which_data_and_how_it_went(
     assert "hunter2" not in everything(dirty)
 
 
-@pytest.mark.parametrize("runner", [ThreadRunner, ParallelRunner])
-def test_workers_record_the_same(tables: Project, runner: type) -> None:
+@pytest.mark.parametrize(
+    ("runner", "method"),
+    [
+        (ThreadRunner, "spawn"),
+        (ParallelRunner, get_all_start_methods()[0]),  # Python's own
+        (ParallelRunner, "spawn"),
+    ],
+)
+def test_workers_record_the_same(
+    tables: Project, monkeypatch: pytest.MonkeyPatch, runner: type, method: str
+) -> None:
+    monkeypatch.setenv("KEDRO_MP_CONTEXT", method)
     tables.run(PIPELINE, runner=runner())
     run = tables.only_run()
     (given,) = run.inputs.dataset_inputs

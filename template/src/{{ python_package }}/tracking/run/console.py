@@ -20,19 +20,23 @@ _BEGIN = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ")
 def console_kept(outbox: Path | None, max_bytes: int) -> Iterator[None]:
     """Keep what this process logs in a file, inside the block.
 
+    A forked process keeps it already.
+
     Args:
         outbox: the outbox of the run; None to keep nothing.
         max_bytes: of which the end is kept.
     """
-    if outbox is None or not max_bytes:
+    root = logging.getLogger()
+    folders = [h.folder for h in root.handlers if isinstance(h, _Handler)]
+    if outbox is None or not max_bytes or outbox / _FOLDER in folders:
         yield
         return
     handler = _Handler(outbox / _FOLDER, max_bytes)
-    logging.getLogger().addHandler(handler)
+    root.addHandler(handler)
     try:
         yield
     finally:
-        logging.getLogger().removeHandler(handler)
+        root.removeHandler(handler)
         handler.close()
 
 
@@ -79,7 +83,7 @@ class _Handler(logging.Handler):
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
         super().__init__()
-        self._folder, self._max_bytes = folder, max_bytes
+        self.folder, self._max_bytes = folder, max_bytes
         self._file: RotatingFileHandler | None = None
         self._process = 0
 
@@ -95,9 +99,9 @@ class _Handler(logging.Handler):
     def _opened(self) -> RotatingFileHandler:
         if self._file is None or self._process != os.getpid():
             self._process = os.getpid()
-            self._folder.mkdir(mode=0o700, exist_ok=True)
+            self.folder.mkdir(mode=0o700, exist_ok=True)
             self._file = _File(
-                self._folder / f"{self._process}.log",
+                self.folder / f"{self._process}.log",
                 maxBytes=self._max_bytes,
                 backupCount=1,
                 encoding="utf-8",

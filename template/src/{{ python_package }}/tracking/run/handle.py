@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from multiprocessing import connection
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from kedro.framework import project
+
 from ..config.options import ParamsOptions
 from ..outbox.store import outbox_in_use
 from ..server.process_environment import EnvironmentOverride
 from ..terminal.log_filters import without_secrets_in_logs
 from . import active_runs
+from .console import console_kept
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
@@ -55,6 +58,7 @@ class RunHandle:
         login: adds headers to MLflow's requests; None without a header provider.
         outbox: takes what is logged, in every process.
         params: how parameters are logged.
+        max_log: of the log that each process keeps, in bytes; 0 for none.
     """
 
     run: "Run"
@@ -67,6 +71,7 @@ class RunHandle:
     login: "Login | None"
     outbox: "Outbox"
     params: ParamsOptions
+    max_log: int
 
     _guests: ClassVar[dict[str, "_Guest"]] = {}
     """The runs of other processes that this process logs to, by their ids."""
@@ -100,10 +105,13 @@ class RunHandle:
                 guest.count += 1
         active_runs.push(self.run, self.nested)
 
-    def attach_worker(self) -> None:
+    def attach_worker(self, package: str | None) -> None:
         """Attach a worker process of ``ParallelRunner`` until it ends; idempotent.
 
         Such a worker belongs to the run, and ends when the run's process is killed.
+
+        Args:
+            package: the project's package, whose hooks Kedro calls in the worker then.
         """
         parent = multiprocessing.parent_process()
         is_worker = parent is not None and parent.pid == self.owner[0]
@@ -111,6 +119,8 @@ class RunHandle:
             self.attach()
             watch = threading.Thread(target=_end_with, args=(parent,), daemon=True)
             watch.start()
+            if package and not project.PACKAGE_NAME:
+                project.settings.configure(f"{package}.settings")
 
     def detach(self) -> None:
         """Remove the run from this thread's stack, without ending it."""
@@ -125,17 +135,16 @@ class RunHandle:
 class _WorkerEntry:
     """Attaches a worker process of ``ParallelRunner`` when the catalog arrives there.
 
-    Kedro calls no hook in a worker whose start method is that of ``KEDRO_MP_CONTEXT``
-    and not Python's default, and a node without inputs loads nothing before it runs.
-    Elsewhere, unpickling does nothing.
+    Kedro calls the hooks of no worker that does not know its project, and only a forked
+    one does. Elsewhere, unpickling does nothing.
     """
 
     def __init__(self, handle: RunHandle) -> None:
-        self._handle = handle
+        self._handle, self._package = handle, project.PACKAGE_NAME
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._handle.attach_worker()
+        self._handle.attach_worker(self._package)
 
 
 def attach_workers(catalog: "CatalogProtocol", handle: RunHandle) -> None:
@@ -163,6 +172,7 @@ class _Guest:
         with ExitStack() as stack:
             stack.enter_context(EnvironmentOverride(handle.variables, claimed=True))
             stack.enter_context(without_secrets_in_logs())
+            stack.enter_context(console_kept(handle.outbox.folder, handle.max_log))
             if handle.login:
                 handle.login.register()
                 stack.callback(handle.login.unregister)

@@ -29,6 +29,7 @@ from ..terminal.progress import progress
 from . import active_runs
 from .autologging import autologging_paused
 from .away import Away
+from .console import console_kept
 from .handle import RunHandle, this_process
 from .kedro_run import enclosing_runs, forget
 from .left import left_runs_sent, tasks_sent
@@ -226,9 +227,10 @@ class TrackedRun:
             login=connection.login if connection else None,
             outbox=outbox,
             params=self._options.params,
+            max_log=self._story.max_log,
         )
         self.nodes = self._story.notes(self.handle)
-        resources.enter_context(self._story.kept(self.handle))
+        resources.enter_context(console_kept(outbox.folder, self.handle.max_log))
         if self._options.disable_tracking.disable_autologging:
             resources.enter_context(autologging_paused())
         resources.enter_context(outbox_in_use(outbox, run, tracking_uri))

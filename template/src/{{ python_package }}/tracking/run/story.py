@@ -5,7 +5,7 @@ import time
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from ..outbox.folder import OUTBOXES, known_id, read_json, write_json
 from ..outbox.journal import Record
 from ..redaction import without_secrets
 from ..terminal.humanize import size
-from .console import console_kept, console_log
+from .console import console_log
 from .description import description
 from .handle import RunHandle
 from .inputs import Input, inputs_record
@@ -132,12 +132,9 @@ class Story:
             self._lock = f"source/{name}", text, key
         return {}
 
-    def kept(self, handle: RunHandle) -> AbstractContextManager[None]:
-        """Keep the log of this process, inside the block."""
-        return console_kept(handle.outbox.folder, self._max_log)
-
     @property
-    def _max_log(self) -> int:
+    def max_log(self) -> int:
+        """How many bytes of the log to record; 0 for none."""
         return self.options.max_bytes if self.options.console else 0
 
     def notes(self, handle: RunHandle) -> NodeNotes | None:
@@ -162,7 +159,7 @@ class Story:
             command=self._command,
             has_timeline=self.options.timeline,
             log=self._log_name(handle),
-            max_bytes=self._max_log,
+            max_bytes=self.max_log,
         )
         if not handle.is_new:
             return  # it has those of its own first Kedro run
@@ -234,7 +231,7 @@ class Story:
             )
         self._write_tags(handle, tags)
         if self.options.console:
-            text = console_log(outbox.folder, self._max_log)
+            text = console_log(outbox.folder, self.max_log)
             text += without_secrets(_traceback(self._error))
             if text:
                 outbox.write_text(run.run_id, text, self._log_name(handle))
