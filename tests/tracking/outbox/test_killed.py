@@ -16,7 +16,7 @@ from kedro.pipeline import Pipeline, node
 from tests.conftest import TEMPLATE
 from tests.loopback import wait_until
 from tests.tracking import nodes
-from tests.tracking.conftest import Project, kedro, kedro_here
+from tests.tracking.conftest import Project, kedro
 from tests.tracking.outbox.conftest import Switch, outboxes, runs, sync
 
 REGISTRY = """
@@ -132,7 +132,7 @@ def test_killed_run_tells_how_far_it_came_and_can_be_resumed(
     del address["tracking"]["record"]
     project.mlflow_yml(yaml.safe_dump(address))
     kill(start(project))
-    planned = kedro_here(project, "resume", "--dry-run")
+    planned = kedro(project.path, "resume", "--dry-run")
     assert re.search(r"Failed or did not run: (w1, w2|w2, w1)\.", planned.stdout)
     (run,) = runs(project, server)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server)  # where MLflow finds spans
