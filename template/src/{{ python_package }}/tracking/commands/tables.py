@@ -21,6 +21,7 @@ from .diff import Difference
 from .rerun import Plan
 from .resume import Continuation
 from .sync import Synced
+from .which_run import short
 
 _STATES = {"sent": "green", "waits": "red", "open": "cyan"}
 
@@ -47,7 +48,10 @@ def print_findings(findings: Sequence[Finding], project_path: Path) -> None:
 def print_difference(found: Difference) -> None:
     """Print two runs side by side: what differs, and how much is equal."""
     console = Console(highlight=False)
-    table = table_of("", "", *(name for _, name in (found.one, found.other)))
+    runs = (f"{name}\n{short(run_id)}" for run_id, name in (found.one, found.other))
+    table = table_of("", "", *runs)
+    for column in table.columns[1:]:  # neither run may take the other's place
+        column.no_wrap, column.overflow = False, "fold"
     for row in found.rows:
         if not row.is_equal:
             cells = (Text(each or "none") for each in (row.one, row.other))
