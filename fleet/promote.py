@@ -21,7 +21,7 @@ def next_ring(
     forge: Forge | None,
     say: Callable[[str], None],
 ) -> int | None:
-    """Return the ring to open: the first in which a project lacks the version.
+    """Return the ring to open: the first in which a project lacks version and branch.
 
     Args:
         found: where every project stands.
@@ -45,12 +45,12 @@ def next_ring(
                 return None
             continue
         waiting = [f for f in lacking if _branch_is_there(f, branch_for(tag))]
-        if not waiting and len(lacking) == len(facts):
+        if len(waiting) < len(lacking):  # interrupted, perhaps, or put right since
             return ring
         names = ", ".join(fact.project.name for fact in lacking)
         say(
             f"Ring {ring} waits: {names} without {tag}. Merge the branches "
-            f"{branch_for(tag)}; what was only named is put right, or taken out of fleet.yml."
+            f"{branch_for(tag)}."
         )
         return None
     say(f"Every project has {tag}.")

@@ -16,7 +16,9 @@ from threading import Event, Lock
 
 from tracking.redaction import without_secrets
 
-from .job import Job
+from .errors import FleetError
+from .git import remote_branches
+from .job import Job, branch_for
 from .outcome import Outcome, read
 
 FINISHED = ("current", "updated", "draft")
@@ -57,7 +59,7 @@ class _Workers:
     def do(self, job: Job) -> Outcome:
         """Do a job, unless a finished record says that it is done."""
         record = read(Path(job.record))
-        if record and record.result in FINISHED and not job.dry_run:
+        if record and not job.dry_run and _holds(record, job):
             return record
         with TemporaryDirectory(prefix="fleet-", ignore_cleanup_errors=True) as folder:
             Path(job.record).unlink(missing_ok=True)
@@ -103,3 +105,14 @@ class _Workers:
                     process.terminate()
                 else:  # with all that it has started
                     os.killpg(process.pid, signal.SIGTERM)
+
+
+def _holds(record: Outcome, job: Job) -> bool:
+    """Whether a repository is still as its record says: its branch may be gone."""
+    if record.result not in FINISHED:
+        return False
+    try:
+        branches = remote_branches(job.repository)
+    except FleetError:
+        return True
+    return record.result == "current" or branch_for(job.version) in branches
