@@ -69,11 +69,11 @@ generated: .venv  ## regenerate the schema of mlflow.yml, docs/reference/, the p
 
 screenshots: .venv  ## take the pictures of the tutorial again, with Chromium
 	$(UV) pip install --quiet --python .venv/bin/python --group screenshots
-	.venv/bin/python docs/screenshots.py
+	.venv/bin/python -m docs.screenshots
 
 recording: .venv  ## record the first minute in a terminal again
 	$(UV) pip install --quiet --python .venv/bin/python --group screenshots
-	.venv/bin/python docs/recording.py
+	.venv/bin/python -m docs.recording
 
 release: .venv  ## build the release VERSION into dist/, with its notes
 	.venv/bin/python -m scripts.release $(VERSION)

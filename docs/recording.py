@@ -14,13 +14,12 @@ from pathlib import Path
 
 import pexpect
 
+from tests.e2e.newcomer import environment
+from tests.releases import Template
+
 DOCS = Path(__file__).parent
 CAST = DOCS / "images" / "first-minute.cast"
 PICTURE = CAST.with_suffix(".svg")
-sys.path.insert(0, str(DOCS.parent))
-
-from tests.e2e.newcomer import environment  # noqa: E402
-from tests.releases import Template  # noqa: E402
 
 COLUMNS, ROWS = 88, 26
 ADDRESS = "https://git.example.com/copier-kedro-mlflow.git"

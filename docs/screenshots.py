@@ -5,18 +5,16 @@ Follows the tutorial as its test does, with Chromium at the pages that it opens.
 
 import io
 import re
-import sys
 import tempfile
 from pathlib import Path
 
 from PIL import Image
 from playwright.sync_api import FloatRect, Locator, Page, sync_playwright
 
+from tests.e2e.reader import Reader
+
 DOCS = Path(__file__).parent
 IMAGES = DOCS / "images"
-sys.path.insert(0, str(DOCS.parent))
-
-from tests.e2e.reader import Reader  # noqa: E402
 
 CHROMIUM = "/usr/bin/chromium"
 QUIET = ["--no-sandbox", "--disable-background-networking"]

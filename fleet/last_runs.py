@@ -6,7 +6,7 @@ MLflow is an extra of this package, imported only when ``fleet.yml`` has ``track
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
@@ -57,9 +57,10 @@ def last_runs(tracking_uri: str, found: Sequence[Facts]) -> dict[Project, LastRu
             "tracking_uri needs MLflow: write [mlflow] behind the name of the package, or "
             "run uvx --with mlflow-skinny --from <address> kedro-mlflow-fleet."
         ) from error
-    client = mlflow.MlflowClient(tracking_uri)
+    mlflow.set_tracking_uri(tracking_uri)
+    client = mlflow.MlflowClient()
     try:
-        experiments = list(_experiments(client))
+        experiments = [each.experiment_id for each in mlflow.search_experiments()]
         runs = {fact.project: _last_run(client, experiments, fact) for fact in found}
     except Exception as error:  # MLflow's, of the network or the database
         said = str(error).strip().splitlines() or [type(error).__name__]
@@ -67,15 +68,6 @@ def last_runs(tracking_uri: str, found: Sequence[Facts]) -> dict[Project, LastRu
             f"The last runs are unknown: {tracking_uri}: {said[0]}"
         ) from error
     return {project: run for project, run in runs.items() if run}
-
-
-def _experiments(client: Any) -> Iterator[str]:
-    token = None
-    while True:
-        page = client.search_experiments(max_results=1000, page_token=token)
-        yield from (experiment.experiment_id for experiment in page)
-        if not (token := page.token):
-            return
 
 
 def _last_run(client: Any, experiments: list[str], fact: Facts) -> LastRun | None:

@@ -18,11 +18,8 @@ from tracking.redaction import without_secrets
 
 from .errors import FleetError
 from .git import remote_branches
-from .job import Job, branch_for
+from .job import Job
 from .outcome import Outcome, read
-
-FINISHED = ("current", "updated", "draft")
-"""Results that are not tried again: what was only named may have been put right."""
 
 
 def run(
@@ -109,10 +106,9 @@ class _Workers:
 
 def _holds(record: Outcome, job: Job) -> bool:
     """Whether a repository is still as its record says: its branch may be gone."""
-    if record.result not in FINISHED:
-        return False
+    if record.result not in ("updated", "draft"):
+        return record.result == "current"  # what was named may have been put right
     try:
-        branches = remote_branches(job.repository)
+        return job.branch in remote_branches(job.repository)
     except FleetError:
         return True
-    return record.result == "current" or branch_for(job.version) in branches

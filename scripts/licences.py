@@ -19,6 +19,9 @@ REPOSITORY = Path(__file__).parents[1]
 PAGE = REPOSITORY / "docs" / "reference" / "licences.md"
 NAME = "penguin-classifier"
 
+_UV = Path(sys.executable).parent / "uv"
+_TOOL = (_UV, "tool", "run", "--quiet")
+
 _FAMILIES = {
     "MIT": r"MIT( License)?",
     "BSD": r"(3-Clause )?BSD([- ][23]-Clause)?( License)?",
@@ -92,11 +95,11 @@ def _call(*words: str | Path, cwd: Path) -> str:
 
 
 def _licences(project: Path, *options: str) -> list[dict[str, str]]:
-    uv = Path(sys.executable).parent / "uv"
-    _call(uv, "sync", "--quiet", *options, cwd=project)
+    _call(_UV, "sync", "--quiet", *options, cwd=project)
     ours = ["--from", "mixed", "--format", "json", "--with-system"]
-    tool = [uv, "tool", "run", "--quiet", "pip-licenses"]
-    listed = _call(*tool, "--python", ".venv/bin/python", *ours, cwd=project)
+    listed = _call(
+        *_TOOL, "pip-licenses", "--python", ".venv/bin/python", *ours, cwd=project
+    )
     found = {each["Name"]: each for each in json.loads(listed)}
     del found[NAME]  # the project itself
     return list(found.values())
@@ -109,10 +112,9 @@ def main() -> None:
         run_copy(str(REPOSITORY), project, defaults=True, quiet=True, vcs_ref="HEAD")
         everything = _licences(project)
         packages = _licences(project, "--no-dev")
-        uv = Path(sys.executable).parent / "uv"
-        tool = [uv, "tool", "run", "--quiet", "--from", "cyclonedx-bom", "cyclonedx-py"]
-        _call(*tool, "environment", ".venv", "--output-file", "sbom.json", cwd=project)
-        sbom = json.loads((project / "sbom.json").read_text("utf-8"))
+        sbom = ["--from", "cyclonedx-bom", "cyclonedx-py", "environment", ".venv"]
+        _call(*_TOOL, *sbom, "--output-file", "sbom.json", cwd=project)
+        bom = json.loads((project / "sbom.json").read_text("utf-8"))
         python = _call(".venv/bin/python", "--version", cwd=project).split()[1]
     versions = {package["Name"]: package["Version"] for package in packages}
     facts = {
@@ -120,8 +122,8 @@ def main() -> None:
         "system": sys.platform,
         "mlflow": versions["mlflow"],
         "dev": len(everything) - len(packages),
-        "components": len(sbom["components"]),
-        "cyclonedx": sbom["specVersion"],
+        "components": len(bom["components"]),
+        "cyclonedx": bom["specVersion"],
     }
     PAGE.write_text(page(packages, facts), "utf-8", newline="\n")
 

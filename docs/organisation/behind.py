@@ -1,25 +1,14 @@
 """List the projects whose last run was not on the newest version of the template."""
 
 import sys
-from collections.abc import Iterator
 
 import mlflow
 from mlflow.entities import Experiment, Run
 from packaging.version import InvalidVersion, Version
 
 tracking_uri, newest = sys.argv[1:]
-client = mlflow.MlflowClient(tracking_uri)
-
-
-def experiments() -> Iterator[Experiment]:
-    """Yield all of them; a server answers with a page at a time."""
-    token = None
-    while True:
-        page = client.search_experiments(max_results=50, page_token=token)
-        yield from page
-        token = page.token
-        if not token:
-            return
+mlflow.set_tracking_uri(tracking_uri)
+client = mlflow.MlflowClient()
 
 
 def last_runs(experiment: Experiment) -> dict[str, Run]:
@@ -45,7 +34,7 @@ def state(version: str) -> str:
     return "behind" if found < target else "ahead" if found > target else "current"
 
 
-for experiment in experiments():
+for experiment in mlflow.search_experiments():
     for project, run in last_runs(experiment).items():
         version = run.data.tags.get("template.version", "no version")
         edited = run.data.tags.get("template.edited", "nothing")

@@ -32,6 +32,10 @@ class Laboratory:
         self.before: dict[str, dict[str, bytes]] = {}
         self.base: dict[str, dict[str, bytes]] = {}
 
+    def bare(self, name: str) -> Path:
+        """The repository of a project in the forge."""
+        return self.folder / "forge" / f"{name}.git"
+
     def start(self, name: str, version: str) -> Project:
         """Return a new project on a version, which nobody has edited."""
         if version not in self._made:
@@ -46,7 +50,7 @@ class Laboratory:
         """Commit what was edited, and return the address of its bare repository."""
         project.commit()
         self.before[name] = project.files()
-        bare = self.folder / "forge" / f"{name}.git"
+        bare = self.bare(name)
         git(self.folder, "clone", "-q", "--bare", str(project.path), str(bare))
         return str(bare)
 
@@ -90,7 +94,7 @@ class Laboratory:
 
     def merge(self, name: str, branch: str) -> None:
         """Merge a branch as a person does in the forge."""
-        bare = self.folder / "forge" / f"{name}.git"
+        bare = self.bare(name)
         git(bare, "update-ref", "refs/heads/main", f"refs/heads/{branch}")
         git(bare, "branch", "-q", "-D", branch)
 
@@ -101,7 +105,7 @@ class Laboratory:
         """
         if not outcome["branch"]:
             return []
-        bare = self.folder / "forge" / f"{name}.git"
+        bare = self.bare(name)
         said = "\n".join(outcome["reasons"])
         lost = []
         for path, ours in self.before[name].items():

@@ -119,8 +119,7 @@ def test_promote_opens_a_ring_when_the_last_one_is_merged(lab: Laboratory) -> No
     assert waits.returncode == 0
     assert "Ring 1 waits: forge/a without v0.2.0" in waits.stdout
     assert set(lab.outcomes("v0.2.0")) == {"a"}
-    bare = lab.folder / "forge" / "a.git"
-    git(bare, "branch", "-q", "-D", BRANCH)  # to have it made again
+    git(lab.bare("a"), "branch", "-q", "-D", BRANCH)  # to have it made again
     assert "1 updated" in lab.command("promote", "v0.2.0").stdout
     lab.merge("a", BRANCH)
     opened = lab.command("promote", "v0.2.0")

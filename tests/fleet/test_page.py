@@ -129,7 +129,7 @@ def test_every_command_of_the_page_does_what_it_says(
     lab.merge("seals", VERSION)
     assert "Every project has v0.3.0." in run(lab, promote)
     assert "2 of 2 projects are current" in run(lab, status)
-    seals = lab.folder / "forge/seals.git"
+    seals = lab.bare("seals")
     moved = FLOW.replace("long_params_strategy", "too_long") if migrates else FLOW
     assert git(seals, "show", f"main:{PROD}") == moved
     kept = set(git(seals, "ls-tree", "-r", "--name-only", "main").splitlines())

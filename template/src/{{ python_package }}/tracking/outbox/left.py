@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from .delivery import Delivery, Refused, reason
@@ -38,16 +38,12 @@ class Left:
     about: About
     was_killed: bool
     waiting: Waiting
-    senders: list[Sender] = field(default_factory=list)
+    senders: list[Sender]
 
     @property
     def run_id(self) -> str:
         """The server's id of the run, or else the local one."""
         return server_id(self.folder, self.about.opening) or self.about.opening
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait until no request is under way; return whether that is so."""
-        return all([sender.wait(timeout) for sender in self.senders])
 
 
 @contextmanager
@@ -74,13 +70,12 @@ def left_outbox(
         lock.release()
         yield None
         return
-    left = None
+    senders: list[Sender] = []
     try:
         was_killed = _settle(folder, whose, last_words)
-        left = Left(folder, whose, was_killed, waiting(folder))
-        yield left
+        yield Left(folder, whose, was_killed, waiting(folder), senders)
     finally:
-        release(lock, folder, left.wait if left else lambda _: True)
+        release(lock, folder, lambda t: all([sender.wait(t) for sender in senders]))
 
 
 def left_outboxes(

@@ -143,14 +143,12 @@ class Outbox:
             source: the dataset that has saved it, for errors.
             is_optional: whether the run is complete without it.
         """
-        more = {"is_optional": True} if is_optional else {}
         if self.folder and self._has_room(file):
             try:
                 copy = new_file(self.folder, run_id, artifact_path)
                 keep(file, copy)
-                record = file_record(run_id, copy, self.folder, artifact_path, source)
-                record.data.update(more)
-                self.write([record])
+                words = (artifact_path, source, is_optional)
+                self.write([file_record(run_id, copy, self.folder, *words)])
                 return
             except OSError as error:
                 if not file.exists():
@@ -160,8 +158,8 @@ class Outbox:
             record = Record(run_id, "file", {"path": artifact_path}, source)
             self._refuse([] if is_optional else [self._limit.refused(record)])
             return
-        data = {"path": artifact_path, "file": str(file.absolute()), **more}
-        record = Record(run_id, "file", data, source)
+        data = {"path": artifact_path, "file": str(file.absolute())}
+        record = Record(run_id, "file", {**data, "is_optional": is_optional}, source)
         self._refuse(self._delivery.upload_now(record))
 
     def _refuse(self, refused: list[Refused]) -> None:

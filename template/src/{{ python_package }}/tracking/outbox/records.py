@@ -60,7 +60,12 @@ def info_record(
 
 
 def file_record(
-    run_id: str, copy: Path, outbox: Path, artifact_path: str, source: str = ""
+    run_id: str,
+    copy: Path,
+    outbox: Path,
+    artifact_path: str,
+    source: str = "",
+    is_optional: bool = False,
 ) -> Record:
     """Return the record of an artifact.
 
@@ -70,11 +75,13 @@ def file_record(
         outbox: the folder of the outbox.
         artifact_path: its name in the run's artifacts, with its folders.
         source: the dataset that has saved it, for errors.
+        is_optional: whether the run is complete without it.
     """
-    data = {"path": artifact_path, "file": copy.relative_to(outbox).as_posix()}
-    if is_local(run_id):  # a later file takes its place
-        return Record(run_id, "file", data, source)
-    return Record(run_id, "file", {**data, "size": copy.stat().st_size}, source)
+    file = copy.relative_to(outbox).as_posix()
+    data = {"path": artifact_path, "file": file, "is_optional": is_optional}
+    if not is_local(run_id):  # a later file takes the place of a local one
+        data["size"] = copy.stat().st_size
+    return Record(run_id, "file", data, source)
 
 
 def run_record(

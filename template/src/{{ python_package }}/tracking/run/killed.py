@@ -57,7 +57,6 @@ def last_words(folder: Path, end: int) -> list[Record]:
         if text := console_log(folder, story["max_bytes"]):
             copy = new_file(folder, run_id, story["log"])
             copy.write_text(text, "utf-8")
-            record = file_record(run_id, copy, folder, story["log"])
-            record.data["is_optional"] = True
-            found.append(record)
+            path = story["log"]
+            found.append(file_record(run_id, copy, folder, path, is_optional=True))
     return found

@@ -58,8 +58,8 @@ def node_runs(
         if "start" in node:
             is_done = node.pop("is_saved", False) or "error" in node
             if not is_done:
-                node.update(end=max(end, node["start"]))
-                node.update(error=error or "did not finish")
+                why = error or "did not finish"
+                node.update(end=max(end, node["start"]), error=why)
             found.append(NodeRun(**node))
     return sorted(found, key=lambda node: node.start)
 
