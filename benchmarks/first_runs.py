@@ -14,7 +14,6 @@ from tempfile import TemporaryDirectory
 
 import mlflow
 from rich.console import Console
-from rich.progress import track
 
 from .contestants import OURS, PACKAGE, Contestant, build
 
@@ -31,11 +30,15 @@ def main() -> None:
     with TemporaryDirectory() as scratch:
         ours = build(OURS, Path(scratch))
         ours.has_pipeline(1, 1)
-        for number in track(range(options.trials), "Trials"):
+        for number in range(1, options.trials + 1):
+            began = time.perf_counter()
             problems = _trial(ours, options.processes)
             bad += bool(problems)
             for problem in problems:
                 console.print(f"{number}: {problem}", style="red")
+            console.print(
+                f"trial {number} of {options.trials}: {time.perf_counter() - began:.0f} s"
+            )
     console.print(
         f"{options.trials - bad} of {options.trials} trials of {options.processes} first "
         f"runs at once were whole, in {time.perf_counter() - start:.0f} s"
