@@ -9,6 +9,8 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
 
 import mlflow
 import pytest
@@ -238,6 +240,46 @@ def test_starts_at_the_same_moment_are_one_run(project: Project, server: str) ->
         (run_id,) = {each.result() for each in pending}
     (run,) = runs(project, server)
     assert run.info.run_id == run_id
+
+
+def test_start_that_is_late_yields_to_the_run_that_is_settled(
+    project: Project, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command(project, "start", "--help")  # imports the project
+    workflow = importlib.import_module("tracked.tracking.commands.workflow")
+    arguments = (project.path, "local", ["__default__"], [], {})
+    run_id = workflow.start(*arguments)
+    look, new_run, looks = workflow.runs_by_key, workflow.new_run, []
+
+    def late_look(*found: Any) -> Any:
+        looks.append(found)
+        return look(*found) if looks[1:] else []
+
+    def old_run(*given: Any, **named: Any) -> Any:
+        return new_run(*given, **named)._replace(start_time=1)
+
+    monkeypatch.setattr(workflow, "runs_by_key", late_look)
+    monkeypatch.setattr(workflow, "new_run", old_run)
+    assert workflow.start(*arguments) == run_id
+    (run,) = runs(project, server)
+    assert run.info.run_id == run_id
+
+
+def test_start_goes_on_with_the_run_of_a_start_that_was_killed(
+    project: Project, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command(project, "start", "--help")  # imports the project
+    workflow = importlib.import_module("tracked.tracking.commands.workflow")
+    monkeypatch.setattr(workflow, "_UNSETTLED", 0.5)
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "mlflow.MlflowClient.set_tag", Mock(side_effect=KeyboardInterrupt)
+        )
+        with pytest.raises(KeyboardInterrupt):
+            workflow.start(project.path, "local", ["__default__"], [], {})
+    run_id = workflow.start(project.path, "local", ["__default__"], [], {})
+    (run,) = runs(project, server)
+    assert (run.info.run_id, "kedro.workflow" in run.data.tags) == (run_id, True)
 
 
 def test_start_logs_parameters_of_its_own_and_refuses_changes(

@@ -2,7 +2,8 @@
 
 import json
 import logging
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,7 +23,7 @@ from ..outbox.waiting import not_logged
 from ..run.left import tasks_sent
 from ..run.opening import create_run, find_experiment, new_run, refuse_changes
 from ..run.parameters import Params, pipeline_params
-from ..run.task import find_by_key, known_run, reports, run_key
+from ..run.task import known_run, reports, run_key, runs_by_key
 from ..run.untracked import disabled_by
 from ..server.connection import Connection
 from ..server.local_store import create_local_store
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 _DEFAULT = "__default__"
 _WORKFLOW = "kedro.workflow"  # tag with the pipelines and nodes, for finish
+_UNSETTLED = 5  # seconds until a start that says nothing is taken for dead
+_PAUSE = 0.2  # seconds between two looks
 _DISABLED = "No MLflow run: turned off by %s"
 _logger = logging.getLogger(__name__)
 _PROBLEMS = {
@@ -84,17 +87,15 @@ def start(
     key, pipeline = _key(context), _pipeline(names, nodes)
     values = pipeline_params(pipeline, context.catalog, options.params)
     with _connected(context) as connection:
-        run = find_by_key(key, connection, context)
-        if run is None:
+
+        def create() -> "Run":
             catalog, record = context.catalog, options.record
             told = story(pipeline, catalog, record, run_params, project_path)
             named = (values, told, connection.safe_uri)
             new = new_run(context, run_params, *named, key=key)
-            new.tags[_WORKFLOW] = json.dumps([names, nodes])
-            created = create_run(new, connection, context)
-            run = known_run(key, connection, context)
-            if run.info.run_id != created.info.run_id:  # of a start at the same moment
-                _client(connection).delete_run(created.info.run_id)
+            return create_run(new, connection, context)
+
+        run = _one_run(key, create, json.dumps([names, nodes]), connection, context)
         refuse_changes(run, values, "start it with another key")
         _log(run, values, connection, context)
         return str(run.info.run_id)
@@ -144,6 +145,39 @@ def finish(
     what = "; ".join(problems) or f"all {len(statuses)} nodes have succeeded"
     message = f"MLflow run '{run.info.run_name}' {status}. Nodes: {what}"
     return Outcome(not problems, message)
+
+
+def _one_run(
+    key: str,
+    create: "Callable[[], Run]",
+    workflow: str,
+    connection: Connection,
+    context: KedroContext,
+) -> "Run":
+    """Return the run with a key, the same to all starts, and create it if need be.
+
+    MLflow has no unique tag, so starts at the same moment each create a run. One that has
+    seen no other gives its run the tag of a workflow, which settles it. Each of the others
+    sees that run or an older one, and deletes its own.
+    """
+    client, mine = _client(connection), None
+    until = time.monotonic() + _UNSETTLED
+    while True:
+        found = runs_by_key(key, connection, context)
+        if not found and mine is None:
+            mine = create().info.run_id
+            continue
+        ids = [run.info.run_id for run in found]
+        settled = next((run for run in found if _WORKFLOW in run.data.tags), None)
+        if mine and mine in ids and mine != (settled or found[0]).info.run_id:
+            client.delete_run(mine)
+            mine = None
+        if settled:
+            return settled
+        if found and (ids == [mine] or time.monotonic() > until):
+            client.set_tag(ids[0], _WORKFLOW, workflow)
+            return found[0]
+        time.sleep(_PAUSE)
 
 
 def _key(context: KedroContext) -> str:

@@ -188,7 +188,7 @@ class Delivery:
 
     def find_run(self, experiment_id: str, local_id: str) -> "Run | None":
         """Return the server's run for a local id, if it has been created."""
-        return find_run(self.uri, experiment_id, OPENING, local_id)
+        return next(iter(find_runs(self.uri, experiment_id, OPENING, local_id)), None)
 
     def _log_run(self, record: Record) -> None:
         """Create a run that has only a local id."""
@@ -200,7 +200,7 @@ class Delivery:
         experiment_id = self._experiment(record)
         tags = data["tags"]
         if key := tags.get(RUN_KEY):  # of a task, which only joins
-            run = find_run(self.uri, experiment_id, RUN_KEY, key)
+            run = next(iter(find_runs(self.uri, experiment_id, RUN_KEY, key)), None)
             if run is None:
                 raise NotYet(
                     f"'kedro mlflow start' has created no run with key '{key}'"
@@ -447,17 +447,16 @@ def _batches(records: list[Record]) -> Iterator[list[Record]]:
         yield batch
 
 
-def find_run(
+def find_runs(
     tracking_uri: str, experiment_id: str, tag: str, value: str
-) -> "Run | None":
-    """Return the oldest run with a tag, if there is one: one request."""
+) -> "list[Run]":
+    """Return the runs with a tag, the oldest first: one request."""
     from mlflow import MlflowClient
 
     query = f"tags.`{tag}` = '{value}'"
-    found = MlflowClient(tracking_uri).search_runs(
-        [experiment_id], query, max_results=1, order_by=["attributes.start_time ASC"]
+    return MlflowClient(tracking_uri).search_runs(
+        [experiment_id], query, order_by=["attributes.start_time ASC"]
     )
-    return found[0] if found else None
 
 
 def reason(error: Exception) -> str:

@@ -12,7 +12,7 @@ from kedro.framework.context import KedroContext
 from ..config.loading import environment, mlflow_config
 from ..config.options import RunOptions
 from ..errors import TrackingError
-from ..outbox.delivery import find_run
+from ..outbox.delivery import find_runs
 from ..outbox.folder import RUN_KEY, TASK, this_host
 from ..redaction import without_secrets
 from ..server.connection import Connection
@@ -105,17 +105,18 @@ def run_key(options: RunOptions) -> str | None:
     return key
 
 
-def find_by_key(
-    key: str, connection: Connection, context: KedroContext
-) -> "Run | None":
-    """Return the run with a key in the experiment of ``mlflow.yml``: two requests."""
+def runs_by_key(key: str, connection: Connection, context: KedroContext) -> "list[Run]":
+    """Return the runs with a key in the experiment of ``mlflow.yml``: two requests.
+
+    The oldest is the first. There are several while commands start one at the same moment.
+    """
     from mlflow import MlflowClient
 
     name = experiment_name(mlflow_config(context).tracking.experiment, context)
     experiment = MlflowClient(connection.uri).get_experiment_by_name(name)
     if experiment is None or experiment.lifecycle_stage == "deleted":
-        return None
-    return find_run(connection.uri, experiment.experiment_id, RUN_KEY, key)
+        return []
+    return find_runs(connection.uri, experiment.experiment_id, RUN_KEY, key)
 
 
 def known_run(key: str, connection: Connection, context: KedroContext) -> "Run":
@@ -124,8 +125,8 @@ def known_run(key: str, connection: Connection, context: KedroContext) -> "Run":
     Raises:
         TrackingError: there is none.
     """
-    run = find_by_key(key, connection, context)
-    if run is None:
+    found = runs_by_key(key, connection, context)
+    if not found:
         name = experiment_name(mlflow_config(context).tracking.experiment, context)
         env = environment(context.config_loader)
         raise TrackingError(
@@ -133,7 +134,7 @@ def known_run(key: str, connection: Connection, context: KedroContext) -> "Run":
             f"'{key}'. Create it before the first task: KEDRO_MLFLOW_RUN_KEY='{key}' "
             f"kedro mlflow start --env {env}, with the --pipelines of the workflow"
         )
-    return run
+    return found[0]
 
 
 def _digest(nodes: Iterable[str]) -> str:
