@@ -514,7 +514,7 @@ def _loads(project: Project, edits: list[Edit]) -> None:
     spec.loader.exec_module(sys.modules["of_a_project"])
     try:
         config = importlib.import_module("of_a_project.config.loading")
-        for env in ("local", "staging", "prod"):
+        for env in _environments(project):
             loader = OmegaConfigLoader(
                 str(project.path / "conf"),
                 env=env,
@@ -526,6 +526,12 @@ def _loads(project: Project, edits: list[Edit]) -> None:
     finally:
         for name in [name for name in sys.modules if name.startswith("of_a_project")]:
             del sys.modules[name]
+
+
+def _environments(project: Project) -> set[str]:
+    """Return those that its owner has kept: git keeps no folder without files."""
+    kept = git(project.path, "ls-tree", "--name-only", "HEAD", "conf/").split()
+    return {"local"} | {"staging", "prod"} & {Path(name).name for name in kept}
 
 
 def _runs(project: Project) -> None:

@@ -1,11 +1,14 @@
-"""Copier compiles the name of each file again for each project; tests do so once."""
+"""Copier asks the same again for each file of each project; tests ask once."""
 
+from pathlib import Path
 from typing import Any
 
+from copier._main import Worker
 from jinja2 import Environment
 
 _compile: Any = Environment.compile
 _compiled: dict[tuple[Any, ...], Any] = {}
+_sync: Any = Worker._sync_git_index_executable_bit
 
 
 def compile_once(env: Environment, source: Any, *words: Any, **options: Any) -> Any:
@@ -20,6 +23,16 @@ def compile_once(env: Environment, source: Any, *words: Any, **options: Any) -> 
     return _compiled[key]
 
 
+def sync_where_git_ignores_modes(worker: Worker, path: Path, mode: int) -> None:
+    """Let copier start a git for a file only where ``core.fileMode`` may be false."""
+    folder = worker.subproject.local_abspath
+    found = (each / ".git" for each in (folder, *folder.parents))
+    git = next((each for each in found if each.exists()), None)
+    if git and (git.is_file() or "filemode = false" in (git / "config").read_text()):
+        _sync(worker, path, mode)
+
+
 def install() -> None:
-    """Let Jinja use it in this process."""
+    """Let Jinja and copier use it in this process."""
     Environment.compile = compile_once  # type: ignore[assignment,method-assign]
+    Worker._sync_git_index_executable_bit = sync_where_git_ignores_modes  # type: ignore[method-assign]
