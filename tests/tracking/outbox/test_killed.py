@@ -16,8 +16,8 @@ from kedro.pipeline import Pipeline, node
 from tests.conftest import TEMPLATE
 from tests.loopback import wait_until
 from tests.tracking import nodes
-from tests.tracking.conftest import Project, kedro
-from tests.tracking.outbox.conftest import Switch, outboxes, runs, sync
+from tests.tracking.conftest import Project, kedro, kedro_here
+from tests.tracking.outbox.conftest import Switch, command, outboxes, runs, sync
 
 REGISTRY = """
 import os, time
@@ -71,6 +71,16 @@ def test_next_run_settles_a_killed_one(
     assert run.info.status == "RUNNING"
     assert len(outboxes(project)) == 1
 
+    before = switch.proxy.counts.total()
+    shown = kedro_here(project, "runs", "--watch").stdout  # for which it has ended
+    assert switch.proxy.counts.total() - before == 2
+    assert f"{run.info.run_id[:8]}  RUNNING?" in shown
+    assert "its process has ended. 'kedro mlflow sync' makes it KILLED" in shown
+    (found,) = command(project, "runs")
+    assert (found["status"], found["was_killed"]) == ("RUNNING", True)
+    (same,) = runs(project, server)
+    assert same.info.status == "RUNNING"
+
     project.run(Pipeline([node(nodes.same, "params:a", "m_next", name="next")]))
     killed, _ = runs(project, server)
     assert killed.info.status == "KILLED"
@@ -101,8 +111,8 @@ def test_run_that_goes_on_is_left_alone(
     try:
         (found,) = sync(project)
         assert found["state"] == "open"
-        (run,) = runs(project, server)
-        assert run.info.status == "RUNNING"
+        (listed,) = command(project, "runs")
+        assert (listed["status"], listed["was_killed"]) == ("RUNNING", False)
     finally:
         kill(process)
 

@@ -318,6 +318,10 @@ def test_copy_that_lost_its_content_is_named(
     (sent,) = sync(project)
     assert "'one.json' (saved by the dataset 'file_one')" in sent["message"]
     assert "the machine lost power" in sent["message"]
+    kept = project.path / "mlruns/outbox/refused.jsonl"
+    assert "one.json" in kept.read_text()
+    if sys.platform != "win32":
+        assert not stat.S_IMODE(kept.stat().st_mode) & 0o077
     assert not mlflow.MlflowClient(server).list_artifacts(sent["run_id"])
 
 

@@ -61,7 +61,7 @@ def watch_runs(
     """
     console = Console(highlight=False)
     with suppress(KeyboardInterrupt), Live(console=console, transient=True) as live:
-        while any(run.status == "RUNNING" for run in latest.runs):
+        while any(run.is_under_way for run in latest.runs):
             if console.is_terminal:  # a file gets the last table alone
                 table = _shown(latest, wanted, project_path, console)
                 live.update(Group(table, Text("\nCtrl-C ends it.", "dim")))
@@ -91,6 +91,12 @@ def _shown(
         f"{run.short_id} {run.name} failed in {run.error}"
         for run in latest.runs
         if run.error
+    ]
+    below += [
+        f"{run.short_id} {run.name} is not running any more: its process has ended. "
+        "'kedro mlflow sync' makes it KILLED"
+        for run in latest.runs
+        if run.was_killed
     ]
     for option in ("--metric", "--param"):
         titles = [column.title for column in hidden if column.option == option]
@@ -137,8 +143,9 @@ def _about(runs: Sequence[LatestRun]) -> list[_Column]:
 
 
 def _status(run: LatestRun) -> Text:
+    doubt = "?" if run.was_killed else ""
     waits = " (waits here)" if run.waits else ""
-    return Text(f"{run.status}{waits}", _COLOURS.get(run.status, ""))
+    return Text(f"{run.status}{doubt}{waits}", _COLOURS.get(run.status, ""))
 
 
 def _metric(name: str, is_wanted: bool) -> _Column:

@@ -16,6 +16,7 @@ from ..config.loading import environment, mlflow_config
 from ..errors import TrackingError, did_you_mean
 from ..outbox.folder import OUTBOXES, about, folders, is_local
 from ..outbox.journal import ends
+from ..outbox.left import ended_without_status
 from ..outbox.replay import known_run, local_runs
 from ..outbox.sender import has_sent
 from ..run.story import ERROR
@@ -54,6 +55,8 @@ class LatestRun:
         error: which node of a failed run has failed, and why; empty if nobody knows.
         url: its page; None if no server shows it.
         waits: whether something of it waits on this machine for the server.
+        was_killed: whether its process on this machine has ended, and the status is that
+            of before, until something settles it.
     """
 
     run_id: str
@@ -66,12 +69,18 @@ class LatestRun:
     url: str | None
     error: str = ""
     waits: bool = False
+    was_killed: bool = False
     params: dict[str, str] = field(default_factory=dict)
 
     @property
     def short_id(self) -> str:
         """The beginning of its id, which other commands take."""
         return short(self.run_id)
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether it is running, as far as this machine knows."""
+        return self.status == "RUNNING" and not self.was_killed
 
     @property
     def seconds(self) -> float | None:
@@ -214,6 +223,7 @@ def _fetched(
         only_here = []  # only a server can tell
     runs = [_completed(run, here.get(run.run_id)) for run in found] + only_here
     runs = [run for run in runs if filters.take(run.pipeline, run.status, run.started)]
+    runs = _with_killed(runs, context)
     runs.sort(key=lambda run: run.started, reverse=True)
     message = "" if runs and found else message
     return LatestRuns(name, experiment_id, connection.safe_uri, runs[:limit], message)
@@ -249,6 +259,17 @@ def _completed(run: LatestRun, here: LatestRun | None) -> LatestRun:
         metrics=metrics,
         waits=True,
     )
+
+
+def _with_killed(runs: list[LatestRun], context: KedroContext) -> list[LatestRun]:
+    """Mark the runs that are running for their server, but not on this machine."""
+    if not any(run.is_under_way for run in runs):
+        return runs
+    killed = set(ended_without_status(context.project_path / OUTBOXES))
+    return [
+        replace(run, was_killed=run.is_under_way and run.run_id in killed)
+        for run in runs
+    ]
 
 
 def _search(

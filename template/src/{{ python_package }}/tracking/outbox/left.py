@@ -101,6 +101,25 @@ def left_outboxes(
                 yield left
 
 
+def ended_without_status(outboxes: Path) -> Iterator[str]:
+    """Yield the ids of runs whose process on this machine has ended without a status.
+
+    Nothing is written; ``left_outboxes`` settles them.
+    """
+    for folder in folders(outboxes):
+        lock = Lock(folder)
+        try:
+            whose = about(folder)
+            if whose.host == this_host() and not whose.task and lock.acquire():
+                for run_id, is_open in _opened(folder, whose).items():
+                    if is_open:
+                        yield server_id(folder, run_id) or run_id
+        except OSError:  # another process has just deleted it, or nobody can lock here
+            continue
+        finally:
+            lock.release()
+
+
 def send(
     left: Left, delivery: Delivery, on_step: Callable[[float], bool]
 ) -> tuple[list[Refused], str]:
@@ -143,16 +162,9 @@ def send_copy(folder: Path, delivery: Delivery) -> None:
 
 def _settle(folder: Path, whose: About, last_words: LastWords) -> bool:
     """Write the end of runs that have none; return whether there were any."""
-    opened: dict[str, bool] = {}
-    for record in records(folder):
-        if record.kind in ("open", "run"):
-            opened.setdefault(record.run_id, True)
-        elif record.kind == "info" and record.data["status"]:
-            opened[record.run_id] = record.data["status"] not in _ENDED
+    opened = _opened(folder, whose)
     written = [file.stat().st_mtime for file in journals(folder)]
     end = int(1000 * max(written, default=folder.stat().st_mtime))
-    if whose.is_joined:
-        opened.pop(whose.opening, None)  # others end it
     left_open = [run_id for run_id, is_open in opened.items() if is_open]
     new = [info_record(run_id, "KILLED", end) for run_id in left_open]
     if left_open:
@@ -167,9 +179,23 @@ def _settle(folder: Path, whose: About, last_words: LastWords) -> bool:
     return bool(new)
 
 
+def _opened(folder: Path, whose: About) -> dict[str, bool]:
+    """Return the runs of an outbox, and of each whether it has no final status."""
+    opened: dict[str, bool] = {}
+    for record in records(folder):
+        if record.kind in ("open", "run"):
+            opened.setdefault(record.run_id, True)
+        elif record.kind == "info" and record.data["status"]:
+            opened[record.run_id] = record.data["status"] not in _ENDED
+    if whose.is_joined:
+        opened.pop(whose.opening, None)  # others end it
+    return opened
+
+
 def _keep(refused: list[Refused], outboxes: Path) -> None:
     """Keep refused records, in case that somebody wants to know what they were."""
     if refused:
+        (outboxes / _REFUSED).touch(mode=0o600)
         with (outboxes / _REFUSED).open("a", encoding="utf-8") as file:
             for each in refused:
                 data = {**asdict(each.record), "reason": each.reason}
