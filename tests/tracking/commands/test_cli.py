@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -260,21 +261,24 @@ def test_browser_opens_the_experiment_of_a_server_or_one_run(
     assert f"{server} has no run {'0' * 32}." in done.stderr
 
 
-def test_without_a_browser_the_address_is_there_and_the_exit_code_is_1(
-    project: Project, server: str, opened: Path
+def test_without_a_browser_the_address_is_there(
+    project: Project, server: str, opened: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    (opened.parent / "bin/xdg-open").write_text("#!/bin/sh\nexit 3\n")
+    noisy = "#!/bin/sh\necho xdg-open: no browser | tee /dev/stderr\nexit 3\n"
+    (opened.parent / "bin/xdg-open").write_text(noisy)
     project.mlflow_yml(f"server: {{mlflow_tracking_uri: '{server}'}}")
     done = kedro_here(project, "ui")
-    assert done.returncode == 1
+    assert "xdg-open" not in "".join(capfd.readouterr())
+    assert done.returncode == 0
     assert f"The runs are at {server}" in done.stdout
     assert "No browser can be opened here" in done.stderr
 
 
-def test_pages_of_a_store_are_quiet_and_end_with_ctrl_c(
+def test_pages_of_a_store_are_quiet_and_shown_once_and_end_with_ctrl_c(
     project: Project, opened: Path
 ) -> None:
-    id_ = project.client.create_experiment("tracked")
+    artifacts = (project.path / "mlruns/1").as_uri()
+    id_ = project.client.create_experiment("tracked", artifacts)
     run_id = project.client.create_run(id_).info.run_id
     port = free_port()
     command = [Path(sys.executable).parent / "kedro", "mlflow", "open"]
@@ -290,6 +294,15 @@ def test_pages_of_a_store_are_quiet_and_end_with_ctrl_c(
     wait_until(lambda: bool(opened.read_text()))
     address = f"http://localhost:{port}/#/experiments/{id_}/runs/{run_id}"
     assert opened.read_text().strip() == address
+    opened.unlink()
+    done = kedro_here(project, "open", "--port", str(port))
+    assert (done.returncode, done.stdout) == (0, f"The runs are at {address}\n")
+    wait_until(opened.exists)
+    shutil.copytree(project.path / "mlruns", project.path.parent / "other/mlruns")
+    moved = f"sqlite:///{project.path.parent.as_posix()}/other/mlruns/mlflow.db"
+    project.mlflow_yml(f"server: {{mlflow_tracking_uri: '{moved}'}}")
+    done = kedro_here(project, "open", "--port", str(port))
+    assert f"Port {port} on localhost is taken" in done.stderr
     server.send_signal(signal.SIGINT)
     printed, errors = server.communicate(timeout=30)
     assert server.returncode == 0

@@ -1,8 +1,10 @@
 """Show MLflow's pages; serve them on this machine for a local or database store."""
 
 import importlib.util
+import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -10,11 +12,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
+from http.client import HTTPConnection, HTTPException
 from importlib.metadata import version
 from tempfile import TemporaryFile
-from typing import IO
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 import click
 from kedro.framework.context import KedroContext
@@ -30,22 +33,38 @@ from ..terminal.progress import progress
 from .context import experiment_of
 from .which_run import newest_run, run_of
 
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+_FIRST_PORT = 5000
 _UNTIL_OPEN = 2  # seconds for a browser
+_UNTIL_ANSWER = 2  # seconds for a server on this machine
+
+
+class Page(NamedTuple):
+    """A page of MLflow's.
+
+    Attributes:
+        path: as ``run_path`` returns it; empty for the start page.
+        run: the run that it shows; None for a page of many. Only a run's page opens in
+            the browser if it is served on this machine.
+    """
+
+    path: str
+    run: "Run | None" = None
 
 
 def show(
     connection: Connection,
     config: UiOptions,
-    find: Callable[[], str],
-    opens: bool = False,
+    find: Callable[[], Page],
 ) -> int:
     """Show a page of MLflow's: of its server, or of one on this machine until Ctrl-C.
 
     Args:
         connection: to the store.
         config: where a server on this machine listens.
-        find: finds the path of the page, with a request.
-        opens: whether the browser opens the page of a server on this machine, too.
+        find: finds the page, with a request.
 
     Returns:
         The exit code.
@@ -55,16 +74,15 @@ def show(
     """
     if not connection.has_pages:
         host = config.host or "localhost"
-        return serve(connection, host, config.port, find, opens)
+        return serve(connection, host, config.port, find)
     with progress(f"Asking {connection.safe_uri} …"):
-        path = find()
+        path = find().path
     workspace = connection.workspace
     click.echo(f"The runs are at {page_at(connection.safe_uri, path, workspace)}")
     if not _is_opened(page_at(connection.uri, path, workspace)):
         click.echo(
             "No browser can be opened here; open the address in yours.", err=True
         )
-        return 1
     return 0
 
 
@@ -74,28 +92,43 @@ def _is_opened(page: str) -> bool:
     A browser that is started for it may go on for hours.
     """
     codes: list[int] = []
-    launch = partial(click.launch, page, wait=True)
+    launch = partial(_launch, page)
     thread = threading.Thread(target=lambda: codes.append(launch()), daemon=True)
     thread.start()
     thread.join(_UNTIL_OPEN)
     return not any(codes)
 
 
+def _launch(page: str) -> int:
+    """Open a page in the browser; return 0 if there is one."""
+    opener = shutil.which("xdg-open")
+    if opener is None:
+        return click.launch(page, wait=True)
+    # click would let it write to the terminal, and Ctrl-C would end the browser.
+    null = subprocess.DEVNULL
+    return subprocess.run(
+        [opener, page],
+        stdin=null,
+        stdout=null,
+        stderr=null,
+        start_new_session=True,
+        check=False,
+    ).returncode
+
+
 def serve(
     connection: Connection,
     host: str,
     port: int | None,
-    find: Callable[[], str],
-    opens: bool = False,
+    find: Callable[[], Page],
 ) -> int:
-    """Serve the UI until Ctrl-C.
+    """Serve the UI until Ctrl-C; a run's page is opened where a server shows it already.
 
     Args:
         connection: to the store.
         host: name or address to listen on.
         port: TCP port to listen on; None for the first free one from 5000 upwards.
-        find: finds the path of the page to show.
-        opens: whether the browser opens it.
+        find: finds the page to show.
 
     Returns:
         0 after Ctrl-C, or else the exit code of MLflow's own server.
@@ -111,14 +144,7 @@ def serve(
             f"{connection.safe_uri}; or install the whole of MLflow: "
             "copier update --data mlflow_install=full"
         )
-    if port and not is_free(host, port):
-        raise TrackingError(
-            f"Port {port} on {host} is taken. Give another with --port, or let ui.port "
-            "in mlflow.yml be null for the first free one."
-        )
-    port = port or free_port(host)
     command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
-    command += ["--host", host, "--port", str(port)]
     if connection.artifact_root:
         opened = create_local_store if is_missing(connection.uri) else open_local_store
         opened(connection.uri, connection.artifact_root)
@@ -133,11 +159,25 @@ def serve(
         "MLFLOW_BACKEND_STORE_URI": connection.uri,
     }
     with progress(f"Opening the runs of {connection.display_uri} …"):
-        page = page_at(f"http://{host}:{port}", find(), None)
+        path, run = find()
+        shown_at = _port_that_shows(run, host, port) if run else None
+    if shown_at:
+        page = page_at(f"http://{host}:{shown_at}", path, None)
+        click.echo(f"The runs are at {page}")
+        _is_opened(page)
+        return 0
+    if port and not is_free(host, port):
+        raise TrackingError(
+            f"Port {port} on {host} is taken. Give another with --port, or let ui.port "
+            "in mlflow.yml be null for the first free one."
+        )
+    port = port or free_port(host)
+    command += ["--host", host, "--port", str(port)]
+    page = page_at(f"http://{host}:{port}", path, None)
 
     def ready() -> None:
         click.echo(f"The runs are at {page} (Ctrl-C ends it)")
-        if opens:
+        if run:
             _is_opened(page)  # without a browser, the address is there
 
     with TemporaryFile() as log:
@@ -146,6 +186,27 @@ def serve(
             log.seek(0)
             click.echo(without_secrets(log.read().decode(errors="replace")), err=True)
     return code
+
+
+def _port_that_shows(run: "Run", host: str, port: int | None) -> int | None:
+    """Return the port of a server on this machine that has a run; None if none has.
+
+    A copy of the run in the store of another project has its artifacts elsewhere.
+
+    Args:
+        run: the run, from its store.
+        host: where ``ui`` listens.
+        port: the one to ask; None for all that are taken, from 5000 to the first free one.
+    """
+    path = f"/api/2.0/mlflow/runs/get?run_id={run.info.run_id}"
+    for each in [port] if port else range(_FIRST_PORT, free_port(host)):
+        with suppress(OSError, HTTPException, ValueError, LookupError, TypeError):
+            with closing(HTTPConnection(host, each, timeout=_UNTIL_ANSWER)) as client:
+                client.request("GET", path)
+                info = json.load(client.getresponse())["run"]["info"]
+            if info["artifact_uri"] == run.info.artifact_uri:
+                return each
+    return None
 
 
 def run_server(
@@ -191,8 +252,8 @@ def run_server(
 
 def experiment_page(
     connection: Connection, context: KedroContext, hint: str = ""
-) -> str:
-    """Return the path of the page with the project's runs; empty if there are none yet.
+) -> Page:
+    """Return the page with the project's runs; the start page if there are none yet.
 
     A refused login is no error here, since the browser may have its own login.
 
@@ -215,16 +276,16 @@ def experiment_page(
             except MlflowException as error:
                 if not re.search(r"error code (401|403)", error.message):
                     raise
-                return ""
+                return Page("")
     except ServerAway as away:
         raise ServerAway(f"{away.message}{hint}") from None
     if there is None or there.lifecycle_stage == "deleted":
-        return ""
-    return experiment_path(there.experiment_id)
+        return Page("")
+    return Page(experiment_path(there.experiment_id))
 
 
-def run_page(connection: Connection, context: KedroContext, which: str | None) -> str:
-    """Return the path of a run's page.
+def run_page(connection: Connection, context: KedroContext, which: str | None) -> Page:
+    """Return a run's page.
 
     Args:
         connection: to the store.
@@ -239,12 +300,12 @@ def run_page(connection: Connection, context: KedroContext, which: str | None) -
         run = run_of(which, connection, context) if which else find_newest()
     if run is None:
         raise TrackingError(f"No runs yet at {connection.safe_uri}.")
-    return run_path(run.info.experiment_id, run.info.run_id)
+    return Page(run_path(run.info.experiment_id, run.info.run_id), run)
 
 
 def free_port(host: str) -> int:
     """Return the first port from 5000 upwards on which nothing listens."""
-    return next(port for port in range(5000, 65536) if is_free(host, port))
+    return next(port for port in range(_FIRST_PORT, 65536) if is_free(host, port))
 
 
 def is_free(host: str, port: int) -> bool:

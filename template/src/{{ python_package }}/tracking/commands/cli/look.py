@@ -84,8 +84,9 @@ def runs(
 ) -> None:
     """Show the latest runs of the project's experiment, newest first.
 
-    Several filters are joined by 'and'. With --format json, a list with an object for
-    each run: its ids, times, metrics and parameters, its store and its page.
+    Several filters are joined by 'and'. RUNNING? is a run whose process on this machine
+    has ended. With --format json, a list with an object for each run: its ids, times,
+    metrics and parameters, its store and its page.
     """
     from ..filters import Filters, point_in_time
     from ..run_table import Wanted, print_runs, watch_runs
@@ -199,14 +200,15 @@ def open_run(
     """Open the page of a run, in the browser.
 
     RUN is its id or the beginning of it, as 'kedro mlflow runs' shows it, or its name.
-    Default: the newest. A store without a server gets one on this machine until Ctrl-C.
+    Default: the newest. A store without a server gets one on this machine until Ctrl-C,
+    unless 'kedro mlflow ui' shows it already.
     """
     from ..ui import run_page, show
 
     context, listening = _listening(metadata, env, host, port)
     with _store(context) as connection:
         find = partial(run_page, connection, context, which)
-        raise SystemExit(show(connection, listening, find, opens=True))
+        raise SystemExit(show(connection, listening, find))
 
 
 def _listening(
