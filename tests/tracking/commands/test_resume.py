@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from kedro.framework.startup import bootstrap_project
@@ -126,6 +127,10 @@ def test_run_goes_on_with_what_is_left(failed: Project) -> None:
     assert re.search(
         r"Z [0-9a-f]{12} split, evaluate, report$", run.data.tags["kedro.resumed"]
     )
+    files = [each.path for each in failed.client.list_artifacts(run_id, "source")]
+    (path,) = [each for each in files if each.endswith("Z.patch")]
+    patch = failed.client.download_artifacts(run_id, path)
+    assert "-    raise ValueError('no answer')" in Path(patch).read_text()
     note = run.data.tags["mlflow.note.content"]
     assert "Failed" not in note
     assert "Resumed, and finished at" in note

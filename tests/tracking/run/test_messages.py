@@ -76,8 +76,8 @@ def test_failed_run_says_so_and_names_the_environment_of_its_pages(
     name = project.only_run().info.run_name
     assert end.startswith(f"MLflow run '{name}' FAILED after ")
     assert end.endswith(
-        "; 'kedro mlflow resume --env staging' continues it; "
-        "'kedro mlflow ui --env staging' shows it"
+        "; 'kedro mlflow resume --env staging' continues it, --from-nodes would start "
+        "another; 'kedro mlflow ui --env staging' shows it"
     )
 
 

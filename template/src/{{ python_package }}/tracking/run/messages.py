@@ -117,7 +117,8 @@ def say_ended(
     ended = f"{what} '{_name(run)}' {status} after {duration(seconds)}"
     url = connection.url(on_server) if on_server else ""
     if on_server and status != "FINISHED" and not is_task:
-        ended += f"; '{connection.command('resume')}' continues it"
+        resume = connection.command("resume")  # Kedro has named --from-nodes
+        ended += f"; '{resume}' continues it, --from-nodes would start another"
     if url is None:
         ended += f"; '{connection.command('ui')}' shows it"
     _say(ended)

@@ -15,7 +15,7 @@ from ..redaction import without_secrets
 from ..template.secret_scan import without_secret_lines
 
 PATCH = "source/changes.patch"
-"""The artifact with uncommitted changes."""
+"""The artifact with uncommitted changes; a resumed run has one more for each time."""
 
 LOCK = "uv.lock"
 PACKAGES = "packages.txt"

@@ -161,16 +161,10 @@ class Story:
             log=self._log_name(handle),
             max_bytes=self.max_log,
         )
+        if handle.is_new or self._is_resumed:
+            self._write_patch(handle)
         if not handle.is_new:
             return  # it has those of its own first Kedro run
-        if self.options.patch and self.source and self.source.changed:
-            patch = self.source.patch()
-            if (length := len(patch.encode("utf-8", "surrogateescape"))) > (
-                self.options.max_bytes
-            ):
-                say_left_out("patch of uncommitted changes", size(length))
-            elif patch:
-                outbox.write_text(run_id, patch, PATCH)
         if self._lock:
             path, text, key = self._lock
             outbox.write_text(run_id, text, path)
@@ -178,6 +172,18 @@ class Story:
                 write_json(self._locks, {**read_json(self._locks), key: run_id})
         if self.options.description and (drawn := picture(self._pipeline)):
             outbox.write_text(run_id, drawn, PICTURE)
+
+    def _write_patch(self, handle: RunHandle) -> None:
+        """Record uncommitted changes; of a resumed run, with those of before kept."""
+        if not (self.options.patch and self.source and self.source.changed):
+            return
+        patch = self.source.patch()
+        length = len(patch.encode("utf-8", "surrogateescape"))
+        if length > self.options.max_bytes:
+            say_left_out("patch of uncommitted changes", size(length))
+        elif patch:
+            path = PATCH if handle.is_new else f"source/{self._file_name}.patch"
+            handle.outbox.write_text(handle.run.info.run_id, patch, path)
 
     def with_picture(self, handle: RunHandle) -> dict[str, str]:
         """Return tags to log with the parameters, if the end may add no description."""
@@ -264,11 +270,16 @@ class Story:
         """Return the log's path: of several Kedro runs in one run, each has its own."""
         if handle.is_new:
             return "console.log"
-        return f"console/{self._session.replace(':', '-')}.log"
+        return f"console/{self._file_name}.log"
 
     @property
     def _name(self) -> str:
         return "+".join(self._pipelines)
+
+    @property
+    def _file_name(self) -> str:
+        """A name for the files of one Kedro run, when several are in one run."""
+        return self._session.replace(":", "-")
 
     @property
     def _session(self) -> str:
