@@ -11,6 +11,8 @@ from kedro.io import DataCatalog, DatasetError
 from mlflow import MlflowClient
 from mlflow.models import infer_signature
 from sklearn.linear_model import LinearRegression
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.tree import DecisionTreeRegressor
 from tracking import (
     MlflowModelLocalFileSystemDataset,
     MlflowModelRegistryDataset,
@@ -125,6 +127,29 @@ def test_unavailable_flavour_is_named(run_id: str, flavor: str) -> None:
     local = MlflowModelLocalFileSystemDataset("m", flavor, save_args=PINNED)
     with pytest.raises(DatasetError, match=f"'{flavor}' cannot be used: No module"):
         local.save(line())
+
+
+@pytest.mark.parametrize(
+    ("model", "key"),
+    [
+        (
+            DecisionTreeRegressor().fit([[0.0], [1.0]], [0.0, 1.0]),
+            "skops_trusted_types",
+        ),
+        (FunctionTransformer(kw_args={"module": pickle}), "serialization_format"),
+    ],
+)
+def test_key_for_what_skops_refuses_is_named(
+    run_id: str, tmp_path: Path, model: Any, key: str
+) -> None:
+    hint = f"In the catalog, {key} is a key of save_args."
+    tracked = logged("refused")
+    local = MlflowModelLocalFileSystemDataset(
+        str(tmp_path / "m"), SKLEARN, save_args=PINNED
+    )
+    for dataset in (tracked, local):
+        with pytest.raises(DatasetError, match=hint):
+            dataset.save(model)
 
 
 def test_missing_model_or_run_is_named(run_id: str) -> None:

@@ -1,6 +1,7 @@
 """An MLflow flavour: how models of one kind are written and read."""
 
 import inspect
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -12,6 +13,7 @@ from ...terminal.log_filters import without
 from .requirements import with_requirements
 
 _WORKFLOWS = ("python_model", "loader_module")
+_OF_SKOPS = re.compile("skops_trusted_types|serialization_format")
 
 
 class Flavor:
@@ -36,12 +38,20 @@ class Flavor:
         self.pyfunc_workflow = pyfunc_workflow
 
     def save(self, model: Any, path: str, save_args: dict[str, Any]) -> None:
-        """Write a model to a new folder."""
+        """Write a model to a new folder.
+
+        Raises:
+            ValueError: skops does not take it.
+        """
         with self._imported() as module:
             self._write(module.save_model, model, {**save_args, "path": path})
 
     def log(self, model: Any, name: str, save_args: dict[str, Any]) -> Any:
-        """Log a model to the active run, under a name; returns MLflow's ModelInfo."""
+        """Log a model to the active run, under a name; returns MLflow's ModelInfo.
+
+        Raises:
+            ValueError: skops does not take it.
+        """
         with self._imported() as module:
             known = inspect.signature(module.log_model).parameters
             key = "name" if "name" in known else "artifact_path"  # for MLflow 2
@@ -57,16 +67,25 @@ class Flavor:
     def _write(
         self, write: Callable[..., Any], model: Any, arguments: dict[str, Any]
     ) -> Any:
+        from mlflow.exceptions import MlflowException
+
         arguments = with_requirements(arguments)
         # uv's environments have no pip; MLflow then requires pip without a version.
         with (
             without("mlflow.utils.environment", "Failed to resolve installed pip"),
             without("mlflow.utils.uv_utils", "Detected uv project"),
         ):
-            if self.module == "mlflow.pyfunc":
-                workflow = self.pyfunc_workflow or "python_model"
-                return write(**{workflow: model}, **arguments)
-            return write(model, **arguments)
+            try:
+                if self.module == "mlflow.pyfunc":
+                    workflow = self.pyfunc_workflow or "python_model"
+                    return write(**{workflow: model}, **arguments)
+                return write(model, **arguments)
+            except MlflowException as error:
+                if not (key := _OF_SKOPS.search(error.message)):
+                    raise
+                raise ValueError(
+                    f"{error.message} In the catalog, {key[0]} is a key of save_args."
+                ) from error
 
     @contextmanager
     def _imported(self) -> Iterator[Any]:
