@@ -58,3 +58,13 @@ def test_pages_load_nothing_from_elsewhere(site: Path) -> None:
     files = [*site.rglob("*.html"), *site.rglob("*.css")]
     assert len(files) > 15
     assert [f.name for f in files if re.search(loaded, f.read_text("utf-8"))] == []
+
+
+def test_recording_has_a_picture_that_does_not_move(site: Path) -> None:
+    text = (site / "index.html").read_text("utf-8")
+    shown = dict(re.findall(r'class="(moving|still)[^>]*src="([^"]+)"', text))
+    assert {"moving", "still"} == set(shown)
+    moving, still = ((site / shown[n]).read_text("utf-8") for n in ("moving", "still"))
+    assert "keyframes" in moving
+    assert "keyframes" not in still
+    assert "The runs are at http://localhost:5000" in still

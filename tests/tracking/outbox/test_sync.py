@@ -282,6 +282,11 @@ def test_runs_shows_what_waits(project: Project, server: str, offline: Switch) -
     assert run["run_id"].startswith("local-")
     assert (run["status"], run["metrics"]) == ("FINISHED", {"m_one": 1.0})
     assert "HTTP status 503" in done.stderr
+    assert kedro_here(project, "runs", "--where", "metrics.m_one > 0").returncode == 1
+    offline.is_away, offline.delay = False, lambda *_: (401, b"no")
+    done = kedro_here(project, "runs")
+    assert "refuses the login" in done.stdout
+    assert "FINISHED (waits here)" in done.stdout
 
 
 def test_ui_says_how_to_see_what_waits(project: Project, offline: Switch) -> None:

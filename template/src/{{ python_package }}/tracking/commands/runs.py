@@ -20,7 +20,6 @@ from ..outbox.left import ended_without_status
 from ..outbox.replay import known_run, local_runs
 from ..outbox.sender import has_sent
 from ..run.story import ERROR
-from ..server.availability import ServerAway
 from ..server.connection import Connection
 from ..server.local_store import is_missing, open_local_store
 from .context import experiment_of, load_context
@@ -214,10 +213,10 @@ def _fetched(
     try:
         experiment_id, found, message = _search(connection, name, limit, filters)
         only_here = [run for run in here.values() if is_local(run.run_id)]
-    except ServerAway as away:
-        if not here:
+    except TrackingError as error:  # also of a login that the server refuses
+        if not here or filters.where:
             raise
-        experiment_id, found, message = None, [], away.message
+        experiment_id, found, message = None, [], error.message
         only_here = list(here.values())
     if filters.where:
         only_here = []  # only a server can tell
