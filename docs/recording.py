@@ -20,6 +20,7 @@ from tests.releases import Template
 DOCS = Path(__file__).parent
 CAST = DOCS / "images" / "first-minute.cast"
 PICTURE = CAST.with_suffix(".svg")
+STILL = PICTURE.with_stem(f"{CAST.stem}-still")
 
 COLUMNS, ROWS = 88, 26
 ADDRESS = "https://git.example.com/copier-kedro-mlflow.git"
@@ -133,11 +134,19 @@ def render() -> None:
     words = ["termtosvg-ng", "render", CAST, PICTURE, "--template", "window_frame"]
     words += ["--theme", "auto", "--loop-delay", "6000"]
     subprocess.run([Path(sys.executable).parent / words[0], *words[1:]], check=True)
-    text = PICTURE.read_text("utf-8")
-    last = re.findall(r"translateY\(.*?\)", text)[-1]
-    still = f"{{ #screen_view {{ animation: none; transform: {last} }} }}"
-    style = f"<style>@media (prefers-reduced-motion: reduce) {still}</style></svg>"
-    PICTURE.write_text(text.removesuffix("</svg>") + style, "utf-8")
+    STILL.write_text(last_frame(PICTURE.read_text("utf-8")), "utf-8")
+
+
+def last_frame(picture: str) -> str:
+    """Return the last frame of an animated picture, as one that does not move."""
+    before, view, frames = picture.partition('<g id="screen_view">')
+    last = frames[frames.rindex("<g>") :]
+    place = re.findall(r"translateY\(.*?\)", before)[-1]
+    before = re.sub(r"@keyframes roll.*?]]>", "]]>", before, flags=re.S)
+    used = re.findall(r'href="#(\w+)"', last)
+    for name in set(re.findall(r'<g id="(g\d+)">', before)) - set(used):
+        before = re.sub(rf'<g id="{name}">.*?</g>', "", before, flags=re.S)
+    return before + view.replace("<g", f'<g style="transform: {place}"') + last
 
 
 def main() -> None:

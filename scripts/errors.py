@@ -15,7 +15,8 @@ _PAGE = """\
 
 Every error and warning of ours, in its own words. Search this page for a few words of what you
 see; `…` stands for what differs, such as a name or an address. A sentence that is not here is
-Kedro's, MLflow's or that of another library.
+Kedro's, MLflow's or that of another library; [some of those](#no-module-named-duplicate-key-errors-of-others)
+are at the end.
 
 Indented below a sentence stand phrases that it may have in that place. A message usually says
 which file and key to look at. `kedro mlflow check --all` finds most of
@@ -205,7 +206,8 @@ def page(found: Iterable[Sentence], notes: Mapping[str, Any]) -> str:
     Args:
         found: the sentences.
         notes: ``themes`` (title: beginnings of paths) and ``causes`` (a list of ``words``
-            of a sentence with its ``cause`` and ``cure``), of scripts/errors.yml.
+            of a sentence with its ``cause`` and ``cure``), of scripts/errors.yml; and
+            ``others``, a list of sentences that no code of ours has.
 
     Raises:
         ValueError: a file belongs to no theme, or a cause to no sentence.
@@ -224,6 +226,9 @@ def page(found: Iterable[Sentence], notes: Mapping[str, Any]) -> str:
                     used.add(number)
                     lines += [f"\n  {known['cause']} {known['cure']}".rstrip() + "\n"]
         lines += [""]
+    lines += ["## No module named, duplicate key: errors of others\n"]
+    for each in notes["others"]:
+        lines += [f"- {_code(each['words'])}\n\n  {each['cause']} {each['cure']}\n"]
     if unused := [c["words"] for n, c in enumerate(notes["causes"]) if n not in used]:
         raise ValueError(f"scripts/errors.yml explains what no code says: {unused}")
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).rstrip() + "\n"

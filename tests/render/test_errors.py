@@ -90,5 +90,6 @@ def test_sentences_have_their_parts_from_names_conditions_and_calls(
 def test_cause_of_a_sentence_that_is_gone_is_an_error() -> None:
     sentence = errors.Sentence("It does not answer.", "code.py", 1)
     notes = {"themes": {"All": ["code"]}, "causes": [{"words": "Gone", "cause": ""}]}
+    notes["others"] = []
     with pytest.raises(ValueError, match="explains what no code says: .'Gone'"):
         errors.page([sentence], notes)
