@@ -275,7 +275,7 @@ def test_without_a_browser_the_address_is_there(
 
 
 def test_pages_of_a_store_are_quiet_and_shown_once_and_end_with_ctrl_c(
-    project: Project, opened: Path
+    project: Project, opened: Path, request: pytest.FixtureRequest
 ) -> None:
     artifacts = (project.path / "mlruns/1").as_uri()
     id_ = project.client.create_experiment("tracked", artifacts)
@@ -289,6 +289,7 @@ def test_pages_of_a_store_are_quiet_and_shown_once_and_end_with_ctrl_c(
         stderr=subprocess.PIPE,
         text=True,
     )
+    request.addfinalizer(server.terminate)
     wait_until(lambda: opened.exists() or server.poll() is not None, 90)
     assert server.poll() is None, server.communicate()
     wait_until(lambda: bool(opened.read_text()))
