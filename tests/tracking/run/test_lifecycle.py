@@ -1,8 +1,10 @@
 """One Kedro run is one MLflow run."""
 
 import json
+import multiprocessing
 import os
 import re
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -255,6 +257,26 @@ def test_disabled_pipeline_leaves_no_trace_and_still_works(project: Project) -> 
     project.run(pipeline)
     assert project.runs() == []
     assert (project.path / "data/note.json").read_text() == "1.0"
+
+
+@pytest.fixture
+def forkserver() -> Iterator[None]:
+    """The start method of Linux with Python 3.14: no variable of the parent is seen."""
+    before = multiprocessing.get_start_method()
+    multiprocessing.set_start_method("forkserver", force=True)
+    yield
+    multiprocessing.set_start_method(before, force=True)
+
+
+@pytest.mark.usefixtures("forkserver")
+def test_worker_of_a_disabled_run_discards_what_its_node_logs(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project.path / "data")
+    monkeypatch.setenv("KEDRO_MLFLOW_DISABLED", "true")
+    pipeline = Pipeline([node(nodes.log_in_node, "params:a", "x", name="x")])
+    project.run(pipeline, runner=ParallelRunner())
+    assert not [p for p in Path().iterdir() if p.name.startswith("ml")]
 
 
 @pytest.mark.parametrize("kind", [SequentialRunner, ThreadRunner, ParallelRunner])

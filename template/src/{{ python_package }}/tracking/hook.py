@@ -67,6 +67,7 @@ class MlflowHook:
         if reason := disabled_by(options, run_params):
             untrack(pipeline, catalog, lambda: server_to_read(context))
             open_run(UntrackedRun(reason), catalog)
+            attach_workers(catalog, None)
             return
         from .datasets.story import story
         from .run.lifecycle import TrackedRun

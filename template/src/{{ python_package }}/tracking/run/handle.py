@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cache
 from multiprocessing import connection
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -105,22 +106,15 @@ class RunHandle:
                 guest.count += 1
         active_runs.push(self.run, self.nested)
 
-    def attach_worker(self, package: str | None) -> None:
+    def attach_worker(self, parent: "BaseProcess") -> None:
         """Attach a worker process of ``ParallelRunner`` until it ends; idempotent.
 
         Such a worker belongs to the run, and ends when the run's process is killed.
-
-        Args:
-            package: the project's package, whose hooks Kedro calls in the worker then.
         """
-        parent = multiprocessing.parent_process()
-        is_worker = parent is not None and parent.pid == self.owner[0]
-        if is_worker and self.run.info.run_id not in self._guests:
+        if self.run.info.run_id not in self._guests:
             self.attach()
             watch = threading.Thread(target=_end_with, args=(parent,), daemon=True)
             watch.start()
-            if package and not project.PACKAGE_NAME:
-                project.settings.configure(f"{package}.settings")
 
     def detach(self) -> None:
         """Remove the run from this thread's stack, without ending it."""
@@ -133,22 +127,40 @@ class RunHandle:
 
 
 class _WorkerEntry:
-    """Attaches a worker process of ``ParallelRunner`` when the catalog arrives there.
+    """Prepares a worker process of ``ParallelRunner`` when the catalog arrives there.
 
     Kedro calls the hooks of no worker that does not know its project, and only a forked
     one does. Elsewhere, unpickling does nothing.
     """
 
-    def __init__(self, handle: RunHandle) -> None:
+    def __init__(self, handle: RunHandle | None) -> None:
         self._handle, self._package = handle, project.PACKAGE_NAME
+        self._process = os.getpid()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._handle.attach_worker(self._package)
+        parent = multiprocessing.parent_process()
+        if parent is None or parent.pid != self._process:
+            return
+        if self._handle:
+            self._handle.attach_worker(parent)
+        if self._package and not project.PACKAGE_NAME:
+            _find_hooks(self._package)
 
 
-def attach_workers(catalog: "CatalogProtocol", handle: RunHandle) -> None:
-    """Let the worker processes that a catalog is pickled for log to the run."""
+@cache
+def _find_hooks(package: str) -> None:
+    """Let Kedro call the hooks of a project's package in this process."""
+    project.settings.configure(f"{package}.settings")
+
+
+def attach_workers(catalog: "CatalogProtocol", handle: RunHandle | None) -> None:
+    """Let the worker processes that a catalog is pickled for call the project's hooks.
+
+    Args:
+        catalog: of a run.
+        handle: the run that they log to; None if it is not tracked.
+    """
     setattr(catalog, _ENTRY, _WorkerEntry(handle))
 
 
