@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
+from collections.abc import Collection
 from hashlib import sha256
 from pathlib import Path
 from subprocess import CalledProcessError
@@ -19,7 +20,8 @@ def lost_lines(
 ) -> dict[str, list[str]]:
     """Compare what a project had added to the old render with what it has now.
 
-    A line between conflict markers is there. A remark at the end of a line counts as a
+    A line between conflict markers is there, and so is one of Python that a formatter has
+    wrapped, joined with its neighbours or quoted anew. A remark at the end of a line counts as a
     line of its own, since a merge by key may give the line a new value.
 
     Args:
@@ -39,23 +41,60 @@ def lost_lines(
         ours = _committed(root, name, before)
         if ours is None or name == ANSWERS:
             continue
-        lost = _lines(ours) - _lines(_in_folder(old / name))
-        if after:
-            lost -= _lines(_committed(root, name, after))
-        lost -= _lines(_in_folder(root / name))
+        lost = Counter(_lines(ours)) - Counter(_lines(_in_folder(old / name)))
+        there = [_committed(root, name, after)] if after else []
+        for now in map(_lines, (*there, _in_folder(root / name))):
+            lost -= Counter(now)
+            if lost and name.endswith(".py"):
+                lost -= _formatted(_lines(ours), lost, now)
         if lost:
             found[name] = list(lost.elements())
     return found
 
 
-def _lines(content: bytes | None) -> Counter[str]:
+def _lines(content: bytes | None) -> list[str]:
     if content is None:
-        return Counter()
+        return []
     if b"\0" in content:
-        return Counter([f"(binary, sha256 {sha256(content).hexdigest()})"])
+        return [f"(binary, sha256 {sha256(content).hexdigest()})"]
     text = content.decode("utf-8", "surrogateescape")
     parts = (re.split(r"\s(?=#)", line) for line in text.splitlines())
-    return Counter(part.strip() for line in parts for part in line if part.strip())
+    return [part.strip() for line in parts for part in line if part.strip()]
+
+
+def _formatted(ours: list[str], lost: Collection[str], now: list[str]) -> Counter[str]:
+    """Return the lost lines whose words are there, in their order, as whole lines.
+
+    A formatter of Python moves line ends, adds or removes commas and parentheses, and
+    changes quotes. What it makes of a line was not there before as it is.
+    """
+    text, ends = "", {0}
+    for line in now:
+        text += "\0" if line in ours and _words(line) else _words(line)
+        ends.add(len(text))
+    found: Counter[str] = Counter()
+    first = 0
+    while first < len(ours):
+        words, after, place = "", first + 1, None
+        for number, line in enumerate(ours[first:], first + 1):
+            words += _words(line)
+            if words not in text or (line not in lost and _words(line)):
+                break
+            for match in re.finditer(re.escape(words), text):
+                if {match.start(), match.end()} <= ends:
+                    after, place = number, match.span()
+        if place:
+            found.update(ours[first:after])
+            text = text[: place[0]] + "\0" * (place[1] - place[0]) + text[place[1] :]
+        first = after
+    return found
+
+
+def _words(line: str) -> str:
+    """Return what a formatter leaves of a line, with a space behind each word and sign."""
+    return "".join(
+        f"{word} " for word in re.findall(r"\w+|[^\w\s,()]", line.replace("'", '"'))
+    )
 
 
 def _committed(root: Path, name: str, commit: str) -> bytes | None:

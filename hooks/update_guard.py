@@ -24,8 +24,9 @@ SHOWN = 10
 """Lines of a file that are printed."""
 
 _ADVICE = (
-    "'git show {before}:./<file>' shows a file as it was. Bring back what is needed. When "
-    "the rest is as you want it: SKIP=update-guard git commit"
+    "'git show {before}:./<file>' shows a file as it was. Bring back what is needed. A "
+    "formatter or a fix of ruff may be what has rewritten a line. When the rest is as you "
+    "want it: SKIP=update-guard git commit"
 )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from hooks.lost_lines import lost_lines
 from hooks.merge_config import main as merge_config
 from hooks.update_guard import main as guard
 from tests.hooks.conftest import PreCommit
@@ -84,6 +85,67 @@ def test_a_lost_line_stops_the_commit_and_is_named(
     ours = "git -c user.name=A -c user.email=a@b commit -am x"
     skipped = pre_commit.shell(worktree, f"SKIP=update-guard,obsolete-files {ours}")
     assert skipped.returncode == 0, skipped.stdout + skipped.stderr
+
+
+SETTINGS = "src/penguin_classifier/settings.py"
+ADDED = """
+
+def ours(first: str) -> str:
+    return first
+    return first
+
+
+ROOMS = dict(hall="a", kitchen='b', attic="c")
+JOINED = (
+    1
+    + 2
+)
+PORT = 5000
+"""
+FORMATTED = """
+
+def ours(first: str) -> str:
+    return first
+    return first
+
+
+ROOMS = dict(
+    hall="a",
+    kitchen="b",
+    attic="c",
+)
+JOINED = 1 + 2
+PORT = 5000
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "instead", "named"),
+    [
+        ("", "", []),
+        ("PORT = 5000\n", "PORT = 5000.5\n", ["PORT = 5000"]),
+        ("    return first\n    return", "    return", ["return first"]),
+        (
+            '    kitchen="b",\n',
+            "",
+            ['ROOMS = dict(hall="a", kitchen=\'b\', attic="c")'],
+        ),
+        ("JOINED = 1 + 2", "JOINED = 1 + 3", ["JOINED = (", "1", "+ 2"]),
+    ],
+)
+def test_a_line_that_only_a_formatter_has_rewritten_is_not_lost(
+    project: Project, line: str, instead: str, named: list[str]
+) -> None:
+    text = project.read(SETTINGS)
+    project.write(SETTINGS, text + ADDED)
+    project.commit()
+    assert line in FORMATTED
+    project.write(SETTINGS, text + FORMATTED.replace(line, instead, 1))
+    old = project.path.parent / "old"
+    (old / SETTINGS).parent.mkdir(parents=True)
+    (old / SETTINGS).write_text(text, "utf-8")
+    found = lost_lines(project.path, old, "HEAD")
+    assert found.get(SETTINGS, []) == named
 
 
 def test_the_last_updates_commit_is_guarded_until_the_line_is_back(
