@@ -1,11 +1,19 @@
+# /// script
+# dependencies = ["mlflow-skinny>=3.10,<4", "packaging"]
+# ///
 """List the projects whose last run was not on the newest version of the template."""
 
 import sys
 
-import mlflow
-from mlflow.entities import Experiment, Run
-from packaging.version import InvalidVersion, Version
+try:
+    import mlflow
+    from mlflow.entities import Experiment, Run
+    from packaging.version import InvalidVersion, Version
+except ImportError as error:
+    sys.exit(f"{error}. 'uv run behind.py' installs MLflow's client for this script.")
 
+if len(sys.argv) != 3:
+    sys.exit("Give two words: behind.py https://mlflow.example.com v0.3.0")
 tracking_uri, newest = sys.argv[1:]
 mlflow.set_tracking_uri(tracking_uri)
 client = mlflow.MlflowClient()

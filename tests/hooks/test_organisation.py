@@ -130,6 +130,13 @@ def test_the_server_tells_which_projects_are_behind(tmp_path: Path) -> None:
         text=True,
         check=True,
     )
+    bare = [sys.executable, "-I", "-S", DOCS / "behind.py", uri, "v0.3.0"]
+    without = subprocess.run(bare, capture_output=True, text=True, check=False)
+    assert without.returncode == 1
+    assert without.stderr == (
+        "No module named 'mlflow'. 'uv run behind.py' installs MLflow's client for this "
+        "script.\n"
+    )
     assert sorted(done.stdout.splitlines()) == [
         "ahead: v0.4.0rc1, ahead, edited: nothing",
         "b: v0.1.0, behind, edited: nothing",

@@ -23,7 +23,7 @@ PERSON = {
 
 def commands(heading: str) -> list[str]:
     """Return what a section has people type, with the programs of this repository."""
-    section = PAGE.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    section = re.split(r"\n##+ ", re.split(rf"\n##+ {heading}\n", PAGE)[1])[0]
     blocks = re.findall(r"```sh\n(.*?)```", section, re.S)
     lines = [line.partition("  #")[0] for b in blocks for line in b.splitlines()]
     from_git = r"uvx --from git\+<address of the template>@<version> (\S+)"
@@ -66,6 +66,42 @@ def test_a_conflict_is_resolved_and_nothing_is_lost(
     assert git(project.path, "log", "-1", "--format=%s") == "Update\n"
     ui = project.load(MLFLOW_YML)["ui"]
     assert ui == {"port": None, "host": "example.com", "path": None}
+
+
+def test_a_draft_of_the_fleet_is_closed(
+    project: Project, pre_commit: PreCommit, tmp_path: Path
+) -> None:
+    switch, find, install, check, commit, push = commands("A draft")
+    branch = switch.split()[-1]
+    name = "    name: null\n\n    # Whether nodes"
+    project.replace(MLFLOW_YML, name, name.replace("null", "ours"))
+    project.commit()
+    git(project.path, "switch", "-q", "-c", branch)
+    project.update()
+    project.commit()  # as the fleet does, markers and all
+    git(project.path, "switch", "-q", "main")
+    git(tmp_path, "clone", "-q", "--bare", str(project.path), "forge.git")
+    git(tmp_path, "clone", "-q", "forge.git", "clone")
+    clone = Project(tmp_path / "clone")
+    skip = {"SKIP": "mlflow-config"}  # v0.2.0 has a key that its schema does not know
+
+    def types(line: str) -> subprocess.CompletedProcess[str]:
+        return pre_commit.shell(clone, line, **PERSON, **skip)
+
+    assert types(switch).returncode == 0
+    assert types("git diff; git status --short").stdout == "", "as the page says"
+    found = types(find).stdout
+    assert re.findall(r"^(\S+):\d+:<<<<<<< ", found, re.M) == [MLFLOW_YML]
+    assert types(install).returncode == 0
+    assert types(check).returncode == 1
+    markers = r"^<{7} .*\n((?s:.*?))^={7}\n(?s:.*?)^>{7} .*\n"
+    mine = re.sub(markers, r"\1", clone.read(MLFLOW_YML), flags=re.M)
+    clone.write(MLFLOW_YML, mine)
+    for line in (check, commit, push):
+        done = types(line)
+        assert done.returncode == 0, f"{line}: {done.stdout}{done.stderr}"
+    assert "name: ours" in git(tmp_path / "forge.git", "show", f"{branch}:{MLFLOW_YML}")
+    assert types(find).stdout == ""
 
 
 def test_an_answer_changes_a_secret_is_accepted_and_an_address_moves(
