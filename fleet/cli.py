@@ -140,10 +140,11 @@ def enforce(file: Path, folder: Path | None, minimum: str | None, jobs: int) -> 
         )
     if folder is not None:
         address = fleet.template if fleet else answers(folder).get("_src_path", "")
-        found = [facts(folder, Project(str(folder), ".", 1), address, least)]
+        name = answers(folder).get("project_slug", folder.resolve().name)
+        found = [facts(folder, Project(name, ".", 1), address, least)]
     else:
         found = _facts(load(file), least, jobs)
-    sentences = list(below(found, least))
+    sentences = list(below(found, lowest))
     for sentence in sentences:
         click.echo(sentence)
     raise SystemExit(1 if sentences else 0)
@@ -208,6 +209,9 @@ def _done(jobs: Sequence[Job], at_once: int) -> list[Outcome]:
             for outcome in run(jobs, at_once, say):
                 found.append(outcome)
                 progress.advance(task)
+                if not console.is_terminal:
+                    count = f"{len(found)} of {len(jobs)}"
+                    click.echo(f"{count}: {_heading(outcome)}", err=True)
         except KeyboardInterrupt:
             click.echo(
                 f"Interrupted after {len(found)} of {len(jobs)}. The same command goes on "
@@ -222,9 +226,15 @@ def _done(jobs: Sequence[Job], at_once: int) -> list[Outcome]:
 def _show(found: Sequence[Outcome], dry_run: bool) -> None:
     console = _console()
     for outcome in found if dry_run else ():
+        click.echo(f"=== {_heading(outcome)}")
         click.echo(outcome.diff, nl=False)
     console.print(report.outcomes(found))
     raise SystemExit(1 if any(o.result == "named" for o in found) else 0)
+
+
+def _heading(outcome: Outcome) -> str:
+    where = outcome.request or outcome.branch
+    return ", ".join(filter(None, (f"{outcome.name}: {outcome.result}", where)))
 
 
 def _tag(fleet: Fleet, version: str) -> str:

@@ -138,4 +138,6 @@ def _sentence(file: Path, detail: Any) -> str:
     if detail["type"] == "missing":
         return f"{file}: {key} is missing."
     said = str(detail["msg"]).removeprefix("Value error, ")
-    return f"{file}: {key} is {detail['input']!r}: {said[0].lower()}{said[1:]}."
+    found = detail["input"]
+    shown = "" if isinstance(found, list | dict) and found else f" is {found!r}"
+    return f"{file}: {key}{shown}: {said[0].lower()}{said[1:]}."

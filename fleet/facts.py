@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +15,8 @@ from tracking.redaction import without_secrets
 from tracking.template import drift
 
 from .errors import FleetError
-from .git import fresh_clone
+from .git import snapshot
+from .job import branch_for
 from .template import version_of
 
 STATES = ("current", "behind", "ahead", "stale", "edited", "untrusted", "broken")
@@ -56,6 +57,7 @@ class Facts:
         version: the version that its answers state; empty when there is none.
         detail: a sentence on what is to be done; empty when all is well.
         slug: the name of its distribution, by which its runs are known.
+        branches: those of its repository that bring a version.
     """
 
     project: Project
@@ -63,6 +65,21 @@ class Facts:
     version: str = ""
     detail: str = ""
     slug: str = ""
+    branches: tuple[str, ...] = ()
+
+    @property
+    def waiting(self) -> str:
+        """Return the branch that brings the newest version above its own, if any."""
+        own = version_of(self.version)
+        found = {version_of(b.removeprefix(branch_for(""))): b for b in self.branches}
+        newer = [v for v in found if v and own and v > own]
+        return found[max(newer)] if newer else ""
+
+    @property
+    def what_to_do(self) -> str:
+        """Return the detail, and which branch waits to be merged."""
+        merge = f"Its branch {self.waiting} waits to be merged." if self.waiting else ""
+        return " ".join(filter(None, (self.detail, merge)))
 
 
 def facts_of_all(
@@ -74,10 +91,11 @@ def facts_of_all(
         with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             clone = Path(folder, "clone")
             try:
-                fresh_clone(project.repository, clone)
+                branches = snapshot(project.repository, clone)
             except FleetError as error:
                 return Facts(project, "broken", detail=error.message)
-            return facts(clone, project, template, newest)
+            found = facts(clone, project, template, newest)
+            return replace(found, branches=tuple(branches))
 
     with ThreadPoolExecutor(jobs) as pool:
         yield from pool.map(read, projects)

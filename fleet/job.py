@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 
@@ -37,6 +38,11 @@ class Job:
     record: str
     dry_run: bool
     clone: str = ""
+
+    @property
+    def log(self) -> Path:
+        """Return the file for all that failed checks print."""
+        return Path(self.record).with_suffix(".log")
 
     @property
     def branch(self) -> str:

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
+from .facts import Project
+
 OUTCOMES = ("current", "updated", "draft", "named")
 """current: it had the version already; updated: its branch is ready; draft: its branch
 needs a person; named: it was not touched, for a reason that is stated."""
@@ -25,6 +27,7 @@ class Outcome:
         branch: the branch that was pushed; empty when none was.
         request: the address of the request; empty when none was opened.
         diff: what would change, after ``--dry-run``.
+        log: the file with all that failed checks have printed; empty when none has.
     """
 
     repository: str
@@ -33,6 +36,12 @@ class Outcome:
     branch: str = ""
     request: str = ""
     diff: str = ""
+    log: str = ""
+
+    @property
+    def name(self) -> str:
+        """Return a short name for people."""
+        return Project(self.repository, ".", 0).name
 
 
 def slug(repository: str) -> str:

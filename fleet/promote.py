@@ -9,7 +9,6 @@ from packaging.version import Version
 from .errors import FleetError
 from .facts import Facts
 from .forge import Forge
-from .git import remote_branches
 from .job import branch_for
 from .template import version_of
 
@@ -44,7 +43,7 @@ def next_ring(
                 )
                 return None
             continue
-        waiting = [f for f in lacking if _branch_is_there(f, branch_for(tag))]
+        waiting = [fact for fact in lacking if branch_for(tag) in fact.branches]
         if len(waiting) < len(lacking):  # interrupted, perhaps, or put right since
             return ring
         names = ", ".join(fact.project.name for fact in lacking)
@@ -72,10 +71,3 @@ def _green(forge: Forge | None, fact: Facts) -> bool:
         raise FleetError(
             f"{name}: whether its CI is green is unknown: {error}"
         ) from error
-
-
-def _branch_is_there(fact: Facts, branch: str) -> bool:
-    try:
-        return branch in remote_branches(fact.project.repository)
-    except FleetError:
-        return False

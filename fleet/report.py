@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from .facts import STATES, Facts, Project
 from .last_runs import LastRun
@@ -39,7 +40,7 @@ def table(found: Sequence[Facts], newest: str, runs: Runs = None) -> Table:
     """Return the facts for a terminal."""
     last = [] if runs is None else ["last run"]
     columns = ["ring", "project", "version", *last, "state", "what to do"]
-    made = Table(*columns, title=_title(found))
+    made = Table(*map(_folding, columns), title=_title(found))
     made.caption = f"The newest version is {newest}."
     for fact in found:
         state = f"[{COLOURS[fact.state]}]{fact.state}[/]"
@@ -47,7 +48,7 @@ def table(found: Sequence[Facts], newest: str, runs: Runs = None) -> Table:
         words = [ring, fact.project.name, fact.version]
         if runs is not None:
             words.append(str(runs.get(fact.project, "none")))
-        made.add_row(*map(escape, words), state, escape(fact.detail))
+        made.add_row(*map(escape, words), state, escape(fact.what_to_do))
     return made
 
 
@@ -61,6 +62,7 @@ def as_json(found: Sequence[Facts], newest: str, runs: Runs = None) -> str:
             "version": fact.version,
             "state": fact.state,
             "detail": fact.detail,
+            "branch": fact.waiting,
             **({} if runs is None else {"last_run": _as_dict(runs, fact)}),
         }
         for fact in found
@@ -96,13 +98,22 @@ def outcomes(found: Sequence[Outcome]) -> Table:
     """Return what has come of an update, for a terminal."""
     counts = Counter(outcome.result for outcome in found)
     title = ", ".join(f"{counts[name]} {name}" for name in OUTCOMES if counts[name])
-    made = Table("repository", "result", "branch or request", "reasons", title=title)
+    columns = map(_folding, ("repository", "result", "branch or request", "reasons"))
+    made = Table(*columns, title=title)
     for outcome in found:
         result = f"[{COLOURS[outcome.result]}]{outcome.result}[/]"
+        log = (
+            [f"The checks' log: {os.path.relpath(outcome.log)}"] if outcome.log else []
+        )
         where = outcome.request or outcome.branch
-        reasons = escape("\n".join(outcome.reasons))
-        made.add_row(escape(outcome.repository), result, escape(where), reasons)
+        reasons = escape("\n".join((*outcome.reasons, *log)))
+        made.add_row(escape(outcome.name), result, escape(where), reasons)
     return made
+
+
+def _folding(name: str) -> Column:
+    """Return a column that cuts no address."""
+    return Column(name, overflow="fold")
 
 
 def _title(found: Sequence[Facts]) -> str:

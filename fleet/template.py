@@ -45,24 +45,30 @@ def version_of(name: str) -> Version | None:
         return None
 
 
-def mirror(address: str, folder: Path) -> Path:
-    """Copy the template's repository once, for all projects.
-
-    Raises:
-        FleetError: the address does not answer.
-    """
+def git_address(address: str) -> str:
+    """Return the template's address as git and pre-commit take it."""
     for alias, host in {
         "gh:": "https://github.com/",
         "gl:": "https://gitlab.com/",
     }.items():
         if address.startswith(alias):
             address = host + address.removeprefix(alias)
+    return address.removeprefix("git+")
+
+
+def mirror(address: str, folder: Path) -> Path:
+    """Copy the template's repository once, for all projects.
+
+    Raises:
+        FleetError: the address does not answer.
+    """
+    address = git_address(address)
     if folder.exists():
-        git("remote", "set-url", "origin", address.removeprefix("git+"), cwd=folder)
+        git("remote", "set-url", "origin", address, cwd=folder)
         git("fetch", "--quiet", "--prune", "--tags", "origin", cwd=folder)
     else:
         words = ["clone", "--quiet", "--mirror", "--"]
-        git(*words, address.removeprefix("git+"), str(folder))
+        git(*words, address, str(folder))
     return folder
 
 

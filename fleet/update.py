@@ -17,7 +17,7 @@ from .facts import Project, facts
 from .git import commit_all, fresh_clone, git, remote_branches
 from .job import Job
 from .outcome import Outcome
-from .template import version_of
+from .template import git_address, version_of
 
 TRAILER = "Kedro-MLflow-Fleet"
 """Starts the last line of a commit message, and tells our branch from somebody's own."""
@@ -35,6 +35,7 @@ def update(job: Job) -> Outcome:
         return _outcome_of_branch(job)
     fresh_clone(job.repository, Path(job.clone))
     os.chdir(job.clone)
+    job.log.unlink(missing_ok=True)
     start = git("rev-parse", "HEAD").strip()
     git("switch", "--quiet", "--create", job.branch)
     reasons: list[str] = []
@@ -67,7 +68,7 @@ def _updated(job: Job, folder: str, reasons: list[str]) -> str:
     try:
         with _template_from_mirror(job):
             _copier_update(job, Path(folder))
-            found = after_update(Path(folder), job.checks, job.timeout_minutes)
+            found = after_update(Path(folder), job.checks, job.timeout_minutes, job.log)
             news = [f"{where}{news}" for news in found]
     except Exception as error:  # copier's, git's, Jinja's
         git("reset", "--quiet", "--hard")
@@ -75,11 +76,30 @@ def _updated(job: Job, folder: str, reasons: list[str]) -> str:
         reasons.append(f"{where}copier cannot update it: {last_line(error)}")
         return "named"
     reasons += news
+    _move_root_hooks(job)
     title = f"Update the template from {fact.version} to {job.version}"
     title = f"{where}{title}"
     trailer = f"{TRAILER}: {'draft' if reasons else 'updated'}"
     commit_all("\n\n".join((title, *news, trailer)))
     return "updated"
+
+
+def _move_root_hooks(job: Job) -> None:
+    """Move the hooks at the root of a repository with several projects, if they are older.
+
+    Hooks check each project by its own version, so they belong on the newest of them.
+    """
+    file = Path(".pre-commit-config.yaml")
+    if "." in job.folders or not file.is_file():
+        return
+    text = file.read_text("utf-8")
+    address = re.escape(git_address(job.template))
+    entry = rf"^ *- *repo: *[\"']?{address}[\"']? *\n(?:(?! *- *repo:).*\n)*?"
+    found = re.search(rf"{entry} *rev: *[\"']?([^\s\"']+)", text, re.MULTILINE)
+    version = version_of(found[1]) if found else None
+    if found and version and version < Version(job.version):
+        moved = text[: found.start(1)] + job.version + text[found.end(1) :]
+        file.write_text(moved, "utf-8")
 
 
 def _copier_update(job: Job, root: Path) -> None:

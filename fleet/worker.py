@@ -36,6 +36,7 @@ def main() -> None:
     except Exception as error:  # this project's failure is no other's
         reason = f"{type(error).__name__}: {last_line(error)}"
         outcome = Outcome(job.repository, "named", [reason])
+    outcome.log = str(job.log) if job.log.is_file() else ""
     write(outcome, Path(job.record))
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from fleet.config import load
 from fleet.errors import FleetError
-from tests.fleet.laboratory import Laboratory
+from tests.fleet.laboratory import ENV, Laboratory
 from tests.releases import Project, git
 
 TRACKING = "src/penguin_classifier/tracking"
@@ -115,6 +115,20 @@ def test_promote_opens_a_ring_when_the_last_one_is_merged(lab: Laboratory) -> No
     assert (done.returncode, done.stdout) == (0, "Ring 1 is next.\n")
     assert lab.outcomes("v0.2.0") == {}
     assert "1 updated" in lab.command("promote", "v0.2.0").stdout
+    trace = lab.folder / "trace"
+    found = lab.command("status", "--format", "json", GIT_TRACE=str(trace))
+    first, second = json.loads(found.stdout)["projects"]
+    assert (first["state"], first["branch"], second["branch"]) == ("behind", BRANCH, "")
+    asked = [
+        line
+        for line in trace.read_text().splitlines()
+        if "run_command: unset" in line
+        or "upload-pack" in line
+        and "run_command" in line
+    ]
+    assert len(asked) == 3, "the template and each project once"
+    table = " ".join(lab.command("status").stdout.split())
+    assert f"Its branch {BRANCH} waits to be merged." in table
     waits = lab.command("promote", "v0.2.0")
     assert waits.returncode == 0
     assert "Ring 1 waits: forge/a without v0.2.0" in waits.stdout
@@ -140,14 +154,26 @@ def test_enforce_fails_below_the_minimum(lab: Laboratory) -> None:
     assert done.returncode == 1
     first, second = done.stdout.splitlines()
     assert first == (
-        "forge/old: the template's version is v0.1.0, and 0.2.0 is the minimum. "
+        "forge/old: the template's version is v0.1.0, and v0.2.0 is the minimum. "
         "Run copier update."
     )
     assert second.startswith("forge/stale: src/penguin_classifier/tracking is v0.1.0")
     of_one = ["enforce", str(lab.folder / "work/new"), "--minimum", "v0.2.0"]
     assert lab.command("--fleet", "nowhere.yml", *of_one).returncode == 0
-    of_one = ["enforce", str(lab.folder / "work/old"), "--minimum", "v0.2.0"]
-    assert lab.command("--fleet", "nowhere.yml", *of_one).returncode == 1
+    here = [sys.executable, "-m", "fleet.cli", "enforce", ".", "--minimum", "v0.2.0"]
+    done = subprocess.run(
+        here,
+        cwd=lab.folder / "work/old",
+        env=ENV,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stdout == (
+        "penguin-classifier: the template's version is v0.1.0, and v0.2.0 is the "
+        "minimum. Run copier update.\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -158,7 +184,10 @@ def test_enforce_fails_below_the_minimum(lab: Laboratory) -> None:
             "template: t\nring: [[a]]",
             "ring is no key of fleet.yml: did you mean 'rings'?",
         ),
-        ("template: t\nrings: [[a], [a]]", "write each repository once, with all"),
+        (
+            "template: t\nrings: [[a], [a, {repository: a, folders: [b]}]]",
+            ": rings: write each repository once, with all of its folders: a.",
+        ),
         (
             "template: t\nrings: [[{folders: [b]}]]",
             "write one of 'repository' and 'group'.",

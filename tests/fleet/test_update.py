@@ -135,16 +135,30 @@ def test_several_projects_of_one_repository_and_their_checks(lab: Laboratory) ->
         project = lab.start(f"mono/projects/{name}", version)
         shutil.rmtree(project.path / ".git")
     git(root, "init", "-q", "-b", "main")
+    hooks = f"""repos:
+  - repo: https://example.com/hooks
+    rev: v0.1.0
+    hooks: []
+  # The template's.
+  - repo: "{lab.template.path}"
+    rev: v0.2.0  # the newest of the projects'
+    hooks: []
+"""
+    (root / ".pre-commit-config.yaml").write_text(hooks, "utf-8")
     address = lab.publish("mono", Project(root))
-    checks = ["test -d conf", "grep -q v0.3.0 .copier-answers.yml", "ls a-plan; exit 3"]
+    file = "conf/logging.yml"
+    formats = f"grep -q new {file} || {{ echo '# new' >> {file}; exit 1; }}"
+    checks = ["test -d conf", formats, "ls a-plan; exit 3"]
     folders = ["projects/a", "projects/b", "projects/c"]
     lab.write([{"repository": address, "folders": folders}], checks=checks)
 
     dry = lab.command("update", "v0.3.0", "--ring", "1", "--dry-run")
     assert "+++ b/projects/a/.copier-answers.yml" in dry.stdout
     assert git(Path(address), "branch").split() == ["*", "main"]
+    assert dry.stdout.startswith("=== forge/mono: draft\ndiff --git ")
 
-    lab.command("update", "v0.3.0", "--ring", "1")
+    done = lab.command("update", "v0.3.0", "--ring", "1")
+    assert done.stderr == f"1 of 1: forge/mono: draft, {BRANCH}\n"
     found = lab.outcomes("v0.3.0")["mono"]
     assert found["result"] == "draft"
     first, second = found["reasons"]
@@ -153,6 +167,14 @@ def test_several_projects_of_one_repository_and_their_checks(lab: Laboratory) ->
     )
     assert "No such file" in first
     assert second.startswith("projects/b: 'ls a-plan; exit 3'")
+    log = Path(found["log"])
+    assert log.parent == lab.folder / ".kedro-mlflow-fleet/v0.3.0"
+    assert log.read_text("utf-8").count("No such file") == 2
+    assert f"log: {log.relative_to(lab.folder)}" in " ".join(done.stdout.split())
+    moved = git(Path(address), "show", f"{BRANCH}:.pre-commit-config.yaml")
+    assert moved == hooks.replace("rev: v0.2.0", "rev: v0.3.0")
+    logging = git(Path(address), "show", f"{BRANCH}:projects/a/conf/logging.yml")
+    assert logging.endswith("# new\n")
     subjects = git(Path(address), "log", "--format=%s", BRANCH).splitlines()
     assert subjects == [
         "projects/b: Update the template from v0.2.0 to v0.3.0",
