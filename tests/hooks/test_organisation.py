@@ -81,11 +81,18 @@ def test_tests_pass_in_a_fork(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_an_answer_of_the_organisation_reaches_every_project(tmp_path: Path) -> None:
+@pytest.mark.parametrize("before", [{"prod": None}, "prod"])
+def test_an_answer_of_the_organisation_reaches_every_project(
+    tmp_path: Path, before: Any
+) -> None:
+    """Also one that has kept an answer of its own, as text or as a mapping."""
     template = Template(tmp_path / "template")
+    template.release("v0.0.1")
+    project = Project.copy(template, tmp_path / "p", environments=before)
     answer_for_everybody(template)
     template.release("v0.1.0")
-    project = Project.copy(template, tmp_path / "p")
+    project.update()
+    project.commit()
     prod = "conf/prod/mlflow.yml"
     assert project.load(prod)["server"] == {
         "mlflow_tracking_uri": "https://mlflow.example.com"
