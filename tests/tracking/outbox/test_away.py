@@ -1,6 +1,8 @@
 """A server that goes away stops no run, and loses nothing."""
 
+import importlib
 import json
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -161,6 +163,31 @@ def test_run_without_a_server_is_recorded_whole(
     assert "kedro_command" in run.data.tags
 
 
+def test_signal_at_the_end_does_not_wait_for_a_server_that_is_away(
+    project: Project, switch: Switch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lifecycle = importlib.import_module("tracked.tracking.run.lifecycle")
+    monkeypatch.setattr(lifecycle, "_LAST_WAIT", 60.0)
+    monkeypatch.setattr(lifecycle, "BRIEFLY", 1.0)
+    asked = threading.Event()
+
+    def away(path: str, body: bytes, answer: Callable[[], Answer]) -> Answer:
+        if b'"m_x"' not in body:
+            return answer()
+        if not asked.is_set():  # the last node has ended: its metric goes with the end
+            asked.set()
+            signal.raise_signal(signal.SIGINT)
+        return 503, b"away"
+
+    switch.delay = away
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        project.run(Pipeline([node(nodes.same, "params:a", "m_x", name="x")]))
+    assert asked.is_set()
+    assert time.monotonic() - started < 30
+    assert len(outboxes(project)) == 1
+
+
 def test_never_is_an_error_at_the_start(
     project: Project, server: str, switch: Switch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -185,7 +212,8 @@ def test_always_asks_for_nothing_and_warns_of_nothing(
     assert len(outboxes(project)) == 1
     said = [r for r in caplog.records if r.name.startswith("tracked.")]
     assert [r.getMessage() for r in said if r.levelname != "INFO"] == []
-    assert "is recorded on this machine until its server has it" in caplog.text
+    why = "this is what server.offline or KEDRO_MLFLOW_OFFLINE asks for"
+    assert f"recorded on this machine until its server has it: {why}" in caplog.text
     assert "'kedro mlflow sync' sends them" in caplog.text
 
 

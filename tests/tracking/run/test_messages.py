@@ -1,5 +1,6 @@
 """What a run logs to the terminal: few lines, and where to look."""
 
+import importlib
 import logging
 import os
 import pty
@@ -79,6 +80,25 @@ def test_failed_run_says_so_and_names_the_environment_of_its_pages(
         "; 'kedro mlflow resume --env staging' continues it, --from-nodes would start "
         "another; 'kedro mlflow ui --env staging' shows it"
     )
+
+
+def test_original_exception_reaches_the_user_when_the_end_fails_too(
+    project: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ConnectionError("store gone")
+
+    project.session(FAILS)  # imports the project's modules
+    lifecycle = importlib.import_module("tracked.tracking.run.lifecycle")
+    monkeypatch.setattr(lifecycle, "info_record", broken)
+    with pytest.raises(ZeroDivisionError):
+        project.run(FAILS)
+    assert mlflow.active_run() is None
+    name = project.only_run().info.run_name
+    said = f"MLflow run '{name}' is FAILED, but its server may not know: store gone"
+    assert said in caplog.messages
 
 
 def test_page_of_a_run_stands_whole_in_a_line_and_brackets_stay(
