@@ -146,6 +146,26 @@ def test_refused_record_is_named_with_its_dataset_and_takes_no_other_along(
     assert proxy.counts[f"POST {BATCH}"] < 20
 
 
+def test_record_that_is_refused_after_a_bad_answer_at_the_end_fails_the_run(
+    server: str, http_project: Callable[[str], Project]
+) -> None:
+    answers = [REFUSED, (502, PAGE)]
+
+    def refuse(path: str, body: bytes, real: Callable[[], Answer]) -> Answer:
+        if path != BATCH or b'"m_last"' not in body:
+            return real()
+        return answers.pop() if len(answers) > 1 else REFUSED
+
+    last = Pipeline([node(nodes.one, "params:a", "m_last", name="last")])
+    with (
+        recorder(server, spoil=refuse) as proxy,
+        pytest.raises(ClickException, match="The server has refused 'm_last'"),
+    ):
+        http_project(proxy.uri).run(last)
+    assert answers == [REFUSED]
+    assert logged(server) == ("FAILED", set())
+
+
 def test_name_that_mlflow_refuses_is_an_error_of_its_node_and_the_rest_arrives(
     server: str, http_project: Callable[[str], Project]
 ) -> None:
