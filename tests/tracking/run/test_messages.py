@@ -23,6 +23,7 @@ from tests.tracking.conftest import Project
 
 ONE = Pipeline([node(nodes.one, "params:a", "done", name="one")])
 FAILS = Pipeline([node(nodes.fail, "params:a", None, name="fail")])
+STOPS = Pipeline([node(nodes.interrupt, "params:a", None, name="stop")])
 
 
 @pytest.fixture(autouse=True)
@@ -82,22 +83,32 @@ def test_failed_run_says_so_and_names_the_environment_of_its_pages(
     )
 
 
+@pytest.mark.parametrize(
+    ("pipeline", "original", "status"),
+    [(FAILS, ZeroDivisionError, "FAILED"), (STOPS, KeyboardInterrupt, "KILLED")],
+)
 def test_original_exception_reaches_the_user_when_the_end_fails_too(
     project: Project,
+    pipeline: Pipeline,
+    original: type[BaseException],
+    status: str,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     def broken(*_: object, **__: object) -> None:
         raise ConnectionError("store gone")
 
-    project.session(FAILS)  # imports the project's modules
+    project.session(pipeline)  # imports the project's modules
     lifecycle = importlib.import_module("tracked.tracking.run.lifecycle")
     monkeypatch.setattr(lifecycle, "info_record", broken)
-    with pytest.raises(ZeroDivisionError):
-        project.run(FAILS)
+    with pytest.raises(original):
+        project.run(pipeline)
+    for thread in threading.enumerate():
+        if thread.name == "mlflow-run-killed":
+            thread.join(30)
     assert mlflow.active_run() is None
     name = project.only_run().info.run_name
-    said = f"MLflow run '{name}' is FAILED, but its server may not know: store gone"
+    said = f"MLflow run '{name}' is {status}, but its server may not know: store gone"
     assert said in caplog.messages
 
 
