@@ -15,6 +15,7 @@ from click import ClickException
 from kedro.pipeline import Pipeline, node
 from kedro.runner import ParallelRunner, SequentialRunner, ThreadRunner
 from mlflow.utils.autologging_utils import get_autologging_config
+from mlflow.utils.validation import MAX_TAG_VAL_LENGTH
 
 from tests.tracking import nodes
 from tests.tracking.conftest import Project, run_kedro
@@ -39,6 +40,19 @@ def test_run_is_finished_with_its_parameters_and_tags(project: Project) -> None:
     assert "template.version" in run.data.tags
     experiment = project.client.get_experiment(run.info.experiment_id)
     assert experiment.name == "tracked"
+
+
+def test_parameter_that_is_too_long_is_a_tag_and_a_file_of_the_run(
+    project: Project,
+) -> None:
+    text = "x" * (MAX_TAG_VAL_LENGTH + 1)
+    project.write("conf/base/parameters.yml", {"a": text})
+    project.mlflow_yml("tracking: {params: {long_params_strategy: tag}}")
+    project.run(ONE)
+    run = project.only_run()
+    assert (run.data.params, run.data.tags["a"]) == ({}, text[:-1])
+    logged = project.client.download_artifacts(run.info.run_id, "params/a.txt")
+    assert Path(logged).read_text("utf-8") == text
 
 
 def test_failing_node_fails_the_run_with_its_own_exception(project: Project) -> None:
