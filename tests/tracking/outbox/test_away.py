@@ -163,6 +163,20 @@ def test_run_without_a_server_is_recorded_whole(
     assert "kedro_command" in run.data.tags
 
 
+def test_run_that_starts_without_a_server_is_there_at_its_end_if_that_comes_back(
+    project: Project,
+    server: str,
+    switch: Switch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    switch.is_away = True
+    project.run(Pipeline([node(switch.turn(False), "params:a", "m_x", name="x")]))
+    (run,) = runs(project, server)
+    assert (run.info.status, run.data.metrics) == ("FINISHED", {"m_x": 1.0})
+    assert not outboxes(project)
+    assert f"runs/{run.info.run_id}\n" in capsys.readouterr().out
+
+
 def test_signal_at_the_end_does_not_wait_for_a_server_that_is_away(
     project: Project, switch: Switch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
