@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import forkserver as fork_server
 from pathlib import Path
 
 import kedro.framework.session
@@ -265,11 +266,16 @@ def test_disabled_pipeline_leaves_no_trace_and_still_works(project: Project) -> 
 
 
 @pytest.fixture
-def forkserver() -> Iterator[None]:
-    """The start method of Linux with Python 3.14: no variable of the parent is seen."""
+def forkserver(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The start method of Linux with Python 3.14: workers see the variables of before."""
     before = multiprocessing.get_start_method()
     multiprocessing.set_start_method("forkserver", force=True)
+    fork_server._forkserver._stop()
+    with monkeypatch.context() as patch:
+        patch.setenv("MLFLOW_RUN_ID", "0" * 32)
+        fork_server.ensure_running()
     yield
+    fork_server._forkserver._stop()
     multiprocessing.set_start_method(before, force=True)
 
 

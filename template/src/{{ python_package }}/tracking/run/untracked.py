@@ -78,7 +78,10 @@ class UntrackedRun:
 
     def attach(self) -> None:
         """Use the temporary store in a worker process too, for one node."""
-        if self._owner != this_process():
+        if self._variables and self._owner != this_process():
+            os.environ.pop(
+                "MLFLOW_RUN_ID", None
+            )  # a fork server keeps an earlier run's
             self._resources.enter_context(EnvironmentOverride(self._variables))
 
     def detach(self) -> None:
