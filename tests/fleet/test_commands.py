@@ -68,6 +68,7 @@ def test_status_shows_where_every_project_stands(lab: Laboratory) -> None:
     assert "pw@" not in done.stdout + table + page
 
 
+@pytest.mark.slow
 def test_status_shows_the_version_of_the_last_run(lab: Laboratory) -> None:
     answers = ".copier-answers.yml"
     slug = "project_slug: penguin-classifier"

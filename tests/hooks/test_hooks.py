@@ -434,6 +434,7 @@ def test_merge_config_works_in_a_project_below_the_root(
     assert monorepo.load(name)["ui"]["host"] == "example.com"
 
 
+@pytest.mark.slow
 def test_a_newer_hook_knows_what_an_older_project_still_needs(
     tmp_path_factory: pytest.TempPathFactory, pre_commit: PreCommit
 ) -> None:

@@ -81,7 +81,9 @@ def test_tests_pass_in_a_fork(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("before", [{"prod": None}, "prod"])
+@pytest.mark.parametrize(
+    "before", [{"prod": None}, pytest.param("prod", marks=pytest.mark.slow)]
+)
 def test_an_answer_of_the_organisation_reaches_every_project(
     tmp_path: Path, before: Any
 ) -> None:

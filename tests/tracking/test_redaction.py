@@ -186,7 +186,13 @@ def register_pipelines():
 """
 
 
-@pytest.mark.parametrize("then", ["mlflow.MlflowClient().search_runs(['0'])", "pass"])
+@pytest.mark.parametrize(
+    "then",
+    [
+        "mlflow.MlflowClient().search_runs(['0'])",
+        pytest.param("pass", marks=pytest.mark.slow),
+    ],
+)
 def test_password_is_shown_nowhere_when_the_server_dies(
     project: Project, server: str, then: str
 ) -> None:

@@ -61,6 +61,7 @@ def tracked(project: Project) -> Project:
     return project
 
 
+@pytest.mark.slow
 def test_run_and_commands_do_without_what_windows_lacks(tracked: Project) -> None:
     said = kedro(tracked, "run", "--runner", "ParallelRunner")
     run = tracked.only_run()

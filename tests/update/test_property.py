@@ -59,8 +59,8 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-UPDATES = int(os.environ.get("UPDATES", "8"))
-SHARES = int(os.environ.get("UPDATES_SHARES", "2"))
+UPDATES = int(os.environ.get("UPDATES", "4"))
+SHARES = int(os.environ.get("UPDATES_SHARES", "1"))
 """Worker processes among which the updates are divided."""
 
 FIGURES = os.environ.get("UPDATES_FIGURES")

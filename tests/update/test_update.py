@@ -302,6 +302,7 @@ def test_every_version_becomes_todays_without_trust(
         assert project.load(".copier-answers.yml")["_commit"] == "v999.0.0"
 
 
+@pytest.mark.slow
 def test_the_first_version_that_landed_becomes_todays_and_runs(
     released: Template, tmp_path: Path
 ) -> None:

@@ -126,6 +126,7 @@ def test_dirty_run_with_runtime_parameters_is_run_again_as_it_was(
     assert "1 param" in done.stdout
 
 
+@pytest.mark.slow
 def test_clean_run_is_the_same_again_and_so_are_versions_of_data(
     recorded: Project,
 ) -> None:

@@ -68,7 +68,9 @@ def test_run_reads_from_an_earlier_one_and_writes_to_it(
     assert report.read_text() == '"of today"'
 
 
-@pytest.mark.parametrize("runner", [SequentialRunner, ParallelRunner])
+@pytest.mark.parametrize(
+    "runner", [pytest.param(SequentialRunner, marks=pytest.mark.slow), ParallelRunner]
+)
 def test_disabled_pipeline_reads_its_inputs_and_writes_nothing(
     project: Project,
     earlier: str,

@@ -39,7 +39,9 @@ def register_pipelines():
 """
 
 
-@pytest.mark.parametrize("is_first", [True, False])
+@pytest.mark.parametrize(
+    "is_first", [True, pytest.param(False, marks=pytest.mark.slow)]
+)
 def test_eight_runs_in_threads_are_all_whole(project: Project, is_first: bool) -> None:
     """In a fresh process, so that the threads also import MLflow at once."""
     if is_first:

@@ -71,7 +71,9 @@ def run_in_shell(project: Project, command: str) -> tuple[list[str], Run]:
     "options",
     [
         pytest.param("", marks=pytest.mark.slow),
-        "--pipelines one,other --runner ThreadRunner",
+        pytest.param(
+            "--pipelines one,other --runner ThreadRunner", marks=pytest.mark.slow
+        ),
         pytest.param(
             "--nodes first,second-node --params text='2024'", marks=pytest.mark.slow
         ),
@@ -79,7 +81,10 @@ def run_in_shell(project: Project, command: str) -> tuple[list[str], Run]:
             "--from-nodes second-node --pipelines one --to-nodes second-node",
             marks=pytest.mark.slow,
         ),
-        "--runner tracked.runners.OneByOne --conf-source conf --async",
+        pytest.param(
+            "--runner tracked.runners.OneByOne --conf-source conf --async",
+            marks=pytest.mark.slow,
+        ),
         '--params "a=2.5,text=\'it is \\"quoted\\" 100% & $HOME\',nested.deep=null"',
     ],
 )

@@ -170,6 +170,7 @@ def mortal(
     there.close()
 
 
+@pytest.mark.slow
 def test_server_that_a_node_found_gone_is_not_waited_for_again(
     project: Project, mortal: MlflowServer, caplog: pytest.LogCaptureFixture
 ) -> None:

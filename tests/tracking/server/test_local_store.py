@@ -209,7 +209,9 @@ with mlflow.start_run():
 """
 
 
-@pytest.mark.parametrize("store", ["missing", "older"])
+@pytest.mark.parametrize(
+    "store", ["missing", pytest.param("older", marks=pytest.mark.slow)]
+)
 def test_two_first_runs_at_once_both_succeed_without_hard_links(
     tmp_path: Path, older: Path, store: str
 ) -> None:

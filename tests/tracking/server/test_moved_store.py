@@ -103,6 +103,7 @@ def test_project_in_a_folder_that_mlflow_cannot_name_is_a_sentence(
     assert not used.path.with_name("a b").exists()
 
 
+@pytest.mark.slow
 def test_copy_of_a_project_has_artifacts_of_its_own(used: Project) -> None:
     copy = used.path.with_name("copy")
     shutil.copytree(used.path, copy)
@@ -163,6 +164,7 @@ def test_artifacts_elsewhere_in_the_project_follow_and_others_stay(
         assert client.get_experiment(experiment).artifact_location == location
 
 
+@pytest.mark.slow
 def test_artifacts_that_were_left_behind_are_still_found(
     used: Project, tmp_path: Path
 ) -> None:

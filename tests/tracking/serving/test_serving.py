@@ -78,7 +78,9 @@ def test_model_answers_and_takes_parameters(scored: Scored) -> None:
     assert served.predict(rows)["score"][0] == pytest.approx(SCORES[0])
 
 
-@pytest.mark.parametrize("runner", ["ThreadRunner", "ParallelRunner"])
+@pytest.mark.parametrize(
+    "runner", [pytest.param("ThreadRunner", marks=pytest.mark.slow), "ParallelRunner"]
+)
 def test_every_runner_logs_it(scored: Scored, runner: str) -> None:
     if runner == "ThreadRunner":
         scored.run("small", runner=ThreadRunner())
