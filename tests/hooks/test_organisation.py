@@ -90,7 +90,9 @@ def test_an_answer_of_the_organisation_reaches_every_project(
     """Also one that has kept an answer of its own, as text or as a mapping."""
     template = Template(tmp_path / "template")
     template.release("v0.0.1")
-    project = Project.copy(template, tmp_path / "p", environments=before)
+    asked = "when" not in yaml.safe_load(template.read("copier.yml"))["environments"]
+    kept = {"environments": before} if asked else {}  # a fork lets nobody answer
+    project = Project.copy(template, tmp_path / "p", **kept)
     answer_for_everybody(template)
     template.release("v0.1.0")
     project.update()
