@@ -217,6 +217,7 @@ def test_a_missing_fleet_yml_is_a_sentence(tmp_path: Path) -> None:
         load(tmp_path / "fleet.yml")
 
 
+@pytest.mark.slow
 def test_it_runs_from_the_templates_address_without_an_installation(
     lab: Laboratory,
 ) -> None:

@@ -522,6 +522,7 @@ def test_hooks_work_offline_once_installed(
         assert pre_commit(project, "run", hook, "--all-files").returncode == 0
 
 
+@pytest.mark.slow
 def test_a_project_from_an_address_gets_hooks_that_work(
     template: Template,
     tmp_path: Path,

@@ -192,6 +192,7 @@ def test_json_stands_alone_on_stdout(project: Project) -> None:
     assert "by the way" in done.stderr
 
 
+@pytest.mark.slow
 def test_json_from_another_folder_says_what_stands_before_it(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -214,6 +214,7 @@ def test_other_lock_than_the_projects_is_restored_by_uv(
     assert not (recorded.path / ".venv").exists()
 
 
+@pytest.mark.slow
 def test_failed_run_fails_again_with_its_own_code(recorded: Project) -> None:
     with pytest.raises(TypeError):
         run(recorded, factor="oops")

@@ -202,6 +202,7 @@ open_local_store(sys.argv[1], Path(sys.argv[2]))
 """
 
 
+@pytest.mark.slow
 def test_processes_at_once_move_a_store_once(used: Project) -> None:
     new = used.path.with_name("project2")
     used.path.rename(new)
