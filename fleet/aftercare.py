@@ -86,7 +86,7 @@ def _failure(check: str, root: Path, timeout_minutes: float, log: Path) -> str:
 
 
 def _excerpt(said: str) -> Iterator[str]:
-    """Yield the parts of a check's output that tell of failures, each shortened."""
+    """Yield the lines about failures; long parts lose their middle."""
     first, *parts = _PARTS.split(_PASSED.sub("", f"{said}\n"))
     for part in parts or [first]:
         lines = [line for line in part.splitlines() if line.strip()]

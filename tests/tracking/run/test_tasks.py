@@ -9,6 +9,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from unittest.mock import Mock
 
@@ -231,9 +232,16 @@ def test_id_beside_a_key_is_a_sentence(project: Project) -> None:
         project.run(WORKFLOW)
 
 
-def test_starts_at_the_same_moment_are_one_run(project: Project, server: str) -> None:
+@pytest.fixture
+def workflow(project: Project) -> ModuleType:
+    """The project's own module that starts and finishes runs."""
     command(project, "start", "--help")  # imports the project
-    workflow = importlib.import_module("tracked.tracking.commands.workflow")
+    return importlib.import_module("tracked.tracking.commands.workflow")
+
+
+def test_starts_at_the_same_moment_are_one_run(
+    project: Project, server: str, workflow: ModuleType
+) -> None:
     arguments = (project.path, "local", ["__default__"], [], {})
     with ThreadPoolExecutor(4) as pool:
         pending = [pool.submit(workflow.start, *arguments) for _ in range(4)]
@@ -243,10 +251,8 @@ def test_starts_at_the_same_moment_are_one_run(project: Project, server: str) ->
 
 
 def test_start_that_is_late_yields_to_the_run_that_is_settled(
-    project: Project, server: str, monkeypatch: pytest.MonkeyPatch
+    project: Project, server: str, workflow: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    command(project, "start", "--help")  # imports the project
-    workflow = importlib.import_module("tracked.tracking.commands.workflow")
     arguments = (project.path, "local", ["__default__"], [], {})
     run_id = workflow.start(*arguments)
     look, new_run, looks = workflow.runs_by_key, workflow.new_run, []
@@ -266,10 +272,8 @@ def test_start_that_is_late_yields_to_the_run_that_is_settled(
 
 
 def test_start_goes_on_with_the_run_of_a_start_that_was_killed(
-    project: Project, server: str, monkeypatch: pytest.MonkeyPatch
+    project: Project, server: str, workflow: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    command(project, "start", "--help")  # imports the project
-    workflow = importlib.import_module("tracked.tracking.commands.workflow")
     monkeypatch.setattr(workflow, "_UNSETTLED", 0.5)
     with monkeypatch.context() as patch:
         patch.setattr(

@@ -92,8 +92,7 @@ def _is_opened(page: str) -> bool:
     A browser that is started for it may go on for hours.
     """
     codes: list[int] = []
-    launch = partial(_launch, page)
-    thread = threading.Thread(target=lambda: codes.append(launch()), daemon=True)
+    thread = threading.Thread(target=lambda: codes.append(_launch(page)), daemon=True)
     thread.start()
     thread.join(_UNTIL_OPEN)
     return not any(codes)

@@ -186,9 +186,9 @@ class Delivery:
             return [Refused(record, reason(error))]
         return []
 
-    def find_run(self, experiment_id: str, local_id: str) -> "Run | None":
-        """Return the server's run for a local id, if it has been created."""
-        return next(iter(find_runs(self.uri, experiment_id, OPENING, local_id)), None)
+    def find_run(self, experiment_id: str, tag: str, value: str) -> "Run | None":
+        """Return the server's oldest run with a tag, if it has been created."""
+        return next(iter(find_runs(self.uri, experiment_id, tag, value)), None)
 
     def _log_run(self, record: Record) -> None:
         """Create a run that has only a local id."""
@@ -200,13 +200,13 @@ class Delivery:
         experiment_id = self._experiment(record)
         tags = data["tags"]
         if key := tags.get(RUN_KEY):  # of a task, which only joins
-            run = next(iter(find_runs(self.uri, experiment_id, RUN_KEY, key)), None)
+            run = self.find_run(experiment_id, RUN_KEY, key)
             if run is None:
                 raise NotYet(
                     f"'kedro mlflow start' has created no run with key '{key}'"
                 )
         else:
-            run = self.find_run(experiment_id, record.run_id)
+            run = self.find_run(experiment_id, OPENING, record.run_id)
         if run is None:
             entities = [
                 RunTag(k, self.known(v)) for k, v in tags.items() if k != OPENING
@@ -220,7 +220,7 @@ class Delivery:
 
     def _log_unanswered(self, record: Record) -> None:
         """End a run that the server may have created without answering."""
-        run = self.find_run(self._experiment(record), record.run_id)
+        run = self.find_run(self._experiment(record), OPENING, record.run_id)
         if run:
             set_server_id(self.folder.parent, record.run_id, run.info.run_id)
             data = {"status": "KILLED", "end_time": record.data["end_time"]}

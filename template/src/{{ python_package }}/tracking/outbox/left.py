@@ -104,7 +104,7 @@ def left_outboxes(
 def ended_without_status(outboxes: Path) -> Iterator[str]:
     """Yield the ids of runs whose process on this machine has ended without a status.
 
-    Nothing is written; ``left_outboxes`` settles them.
+    It only reads; ``left_outboxes`` gives them a status.
     """
     for folder in folders(outboxes):
         lock = Lock(folder)
