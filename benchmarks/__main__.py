@@ -1,6 +1,7 @@
 """``python -m benchmarks``: measure, print a table, write it and a chart to docs/."""
 
 import argparse
+import math
 import platform
 import re
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from functools import partial
 from importlib.metadata import version
+from operator import methodcaller
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -91,7 +93,7 @@ def _commands(
         contestant.kedro("run")  # compiles what is imported
     for words in (["--help"], ["registry", "list"], ["run"]):
         title = "kedro " + " ".join(words) + (", disabled" if words == ["run"] else "")
-        costs = _in_turn(contestants, lambda c, words=words: c.kedro(*words), repeat)
+        costs = _in_turn(contestants, methodcaller("kedro", *words), repeat)
         ratios = {f"{name} : bare": costs[name] / costs[BARE] for name in (OURS, RIVAL)}
         yield {"what": f"{title} (s)", **costs, **ratios}
     copied, updated = zip(
@@ -180,7 +182,7 @@ def _in_turn(
     seconds: dict[str, list[float]] = {c.name: [] for c in contestants}
     for _ in range(repeat):
         for contestant in contestants:
-            seconds[contestant.name].append(_seconds(lambda c=contestant: work(c)))
+            seconds[contestant.name].append(_seconds(partial(work, contestant)))
     return {name: median(values) for name, values in seconds.items()}
 
 
@@ -209,9 +211,9 @@ def _rich(frame: pd.DataFrame) -> Table:
 def _cell(value: object) -> str:
     if isinstance(value, str):
         return value
-    if pd.isna(value):
-        return ""
     number = float(value)  # type: ignore[arg-type]
+    if math.isnan(number):
+        return ""
     return f"{number:,.0f}" if number >= 100 or number.is_integer() else f"{number:.2f}"
 
 

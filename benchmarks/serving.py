@@ -172,7 +172,7 @@ def _environment(folder: Path) -> Path:
     uv = Path(sys.executable).parent / "uv"
     _call(uv, "venv", "--quiet", "--python", sys.executable, "venv", cwd=folder)
     python = folder / "venv/bin/python"
-    words = ["pip", "install", "--quiet", "--python", python, *INSTALLED]
+    words = ["pip", "install", "--quiet", "--python", str(python), *INSTALLED]
     _call(uv, *words, cwd=folder)
     return python
 
@@ -242,14 +242,22 @@ def _measured(
     elsewhere = model.parent
     data = next(parent for parent in model.parents if (parent / "data/01_raw").exists())
     table = str(data / "data/01_raw/penguins.csv")
-    words = [python, "-c", PROBE, model, json.dumps(PENGUIN), table, functions]
+    words = [
+        str(python),
+        "-c",
+        PROBE,
+        str(model),
+        json.dumps(PENGUIN),
+        table,
+        functions,
+    ]
     _call(*words, cwd=elsewhere)  # compiles what is imported
     found = dict(json.loads(_call(*words, cwd=elsewhere).splitlines()[-1]))
     serve = [python.with_name("mlflow"), "models", "serve", "--model-uri", model]
     env = {**os.environ, "PATH": f"{python.parent}:{os.environ['PATH']}"}
-    words = [str(word) for word in (*serve, "--env-manager", "local")]
+    server = [str(word) for word in (*serve, "--env-manager", "local")]
     row = _row(table)
-    with scoring_server(elsewhere, *words, env=env) as address:
+    with scoring_server(elsewhere, *server, env=env) as address:
         found["http"] = median(_milliseconds(address, row) for _ in range(200))
     found["over"] = found["one"] - found["one_by_hand"]
     found["ratio"] = found["many"] / found["many_by_hand"]

@@ -164,7 +164,8 @@ def _fork(target: Any, *arguments: Any) -> Any:
 
 def _tasks(project: Path, numbers: Sequence[int], at_once: int) -> dict[int, int]:
     """Run tasks, some at once; return their exit codes."""
-    waiting, under_way = list(numbers), {}
+    waiting = list(numbers)
+    under_way: dict[int, Any] = {}
     codes: dict[int, int] = {}
     while waiting or under_way:
         while waiting and len(under_way) < at_once:
@@ -186,7 +187,7 @@ def _task(project: Path, number: int) -> None:
     with (project.parent / "tasks.txt").open("a") as log, redirect_stdout(log):
         bootstrap_project(project)
         with KedroSession.create(project, save_on_close=False) as session:
-            session.run(node_names=[f"task_{number}"])
+            session.run(node_names=[f"task_{number}"])  # type: ignore[call-arg]
 
 
 def _start(project: Path) -> str:

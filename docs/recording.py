@@ -131,9 +131,9 @@ def record(folder: Path) -> Cast:
 
 
 def render() -> None:
-    words = ["termtosvg-ng", "render", CAST, PICTURE, "--template", "window_frame"]
-    words += ["--theme", "auto", "--loop-delay", "6000"]
-    subprocess.run([Path(sys.executable).parent / words[0], *words[1:]], check=True)
+    program = Path(sys.executable).with_name("termtosvg-ng")
+    words = ["--template", "window_frame", "--theme", "auto", "--loop-delay", "6000"]
+    subprocess.run([program, "render", CAST, PICTURE, *words], check=True)
     STILL.write_text(last_frame(PICTURE.read_text("utf-8")), "utf-8")
 
 

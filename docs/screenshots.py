@@ -34,7 +34,7 @@ def main() -> None:
         Reader("docs/tutorial.md", Path(folder)) as reader,
         sync_playwright() as playwright,
     ):
-        assert list(reader.follow())
+        assert list(reader.activate())
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         page = browser.new_page(viewport={"width": MENU + CONTENT, "height": 1900})
         page.add_init_script(WITHOUT_ASSISTANT)

@@ -38,14 +38,16 @@ def show_run() -> None:
     import mlflow
 
     client = mlflow.MlflowClient(f"sqlite:///{PROJECT / 'mlruns' / 'mlflow.db'}")
-    experiment = client.get_experiment_by_name("penguin_classifier")
+    (experiment,) = client.search_experiments(
+        filter_string="name = 'penguin_classifier'"
+    )
     (run,) = client.search_runs([experiment.experiment_id])
     table = Table("what", "name", "value", title=f"The MLflow run {run.info.run_name}")
     table.add_row("status", "", run.info.status)
     for name, value in sorted(run.data.params.items()):
         table.add_row("parameter", name, value)
-    for name, value in sorted(run.data.metrics.items()):
-        table.add_row("metric", name, f"{value:.3f}")
+    for name, number in sorted(run.data.metrics.items()):
+        table.add_row("metric", name, f"{number:.3f}")
     for artifact in client.list_artifacts(run.info.run_id):
         table.add_row("artifact", artifact.path, f"{artifact.file_size or 0:,} bytes")
     for model in client.search_logged_models([experiment.experiment_id]):

@@ -146,6 +146,17 @@ def test_run_tells_where_it_comes_from_on_which_data_and_how_it_went(
     assert "hunter2" not in everything(dirty)
 
 
+def test_description_has_the_slowest_nodes_if_the_last_one_logs_nothing(
+    tables: Project,
+) -> None:
+    fit, _ = PIPELINE.nodes
+    last = node(nodes.wait, "model", "unlogged", name="wait")
+    tables.run(Pipeline([fit, last]))
+    note = tables.only_run().data.tags["mlflow.note.content"]
+    assert "| Slowest nodes | Time |" in note
+    assert "| `wait` |" in note
+
+
 @pytest.mark.parametrize(
     ("runner", "method"),
     [

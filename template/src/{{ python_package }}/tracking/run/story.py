@@ -17,6 +17,7 @@ from ..config.options import RecordOptions
 from ..outbox.folder import OUTBOXES, known_id, read_json, write_json
 from ..outbox.journal import Record
 from ..redaction import without_secrets
+from ..server.uris import sqlite_path
 from ..terminal.humanize import size
 from .console import console_log
 from .description import description
@@ -195,7 +196,8 @@ class Story:
     def _is_costly(self) -> bool:
         """Whether a description at the end would be the third request of a run's own.
 
-        It is left out then, unless it can share one: the timeline has the times.
+        It is left out then, unless the store is a file, or it can share one: the
+        timeline has the times.
         """
         return bool(self._inputs and self.options.timeline)
 
@@ -229,7 +231,8 @@ class Story:
         tags = {ERROR: _where_and_why(nodes, error)} if status == "FAILED" else {}
         if self.options.description and handle.is_new:
             tags |= self._validation(nodes)
-            if tags or error or not self._is_costly or outbox.has_batch:
+            is_free = sqlite_path(handle.tracking_uri) or outbox.has_batch
+            if tags or error or not self._is_costly or is_free:
                 tags[NOTE] = self._description(handle, nodes, error)
         if self._is_resumed and status == "FINISHED":
             tags[NOTE] = resumed_description(
