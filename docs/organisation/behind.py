@@ -3,11 +3,16 @@
 # ///
 """List the projects whose last run was not on the newest version of the template."""
 
+import os
 import sys
+from urllib.parse import urlsplit
+
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
 
 try:
     import mlflow
     from mlflow.entities import Experiment, Run
+    from mlflow.exceptions import MlflowException
     from packaging.version import InvalidVersion, Version
 except ImportError as error:
     sys.exit(f"{error}. 'uv run behind.py' installs MLflow's client for this script.")
@@ -42,7 +47,14 @@ def state(version: str) -> str:
     return "behind" if found < target else "ahead" if found > target else "current"
 
 
-for experiment in mlflow.search_experiments():
+try:
+    experiments = mlflow.search_experiments()
+except MlflowException as error:
+    sys.exit(
+        f"{urlsplit(tracking_uri).hostname} gives no experiments ({error.error_code}). Is "
+        "it an MLflow server, is it up, and does MLFLOW_TRACKING_TOKEN log in to it?"
+    )
+for experiment in experiments:
     for project, run in last_runs(experiment).items():
         version = run.data.tags.get("template.version", "no version")
         edited = run.data.tags.get("template.edited", "nothing")

@@ -14,6 +14,7 @@ import yaml
 from copier.errors import UnsafeTemplateError
 
 from tests.conftest import TEMPLATE, Render
+from tests.loopback import free_port
 from tests.releases import Project, Template
 
 DOCS = TEMPLATE / "docs" / "organisation"
@@ -155,6 +156,21 @@ def test_the_server_tells_which_projects_are_behind(tmp_path: Path) -> None:
         "edited: v0.3.0, current, edited: run.py",
         "other: no version, unknown, edited: nothing",
     ]
+
+
+def test_a_server_that_is_down_is_a_sentence_without_the_login() -> None:
+    uri = f"http://me:hunter2@127.0.0.1:{free_port()}"
+    done = subprocess.run(
+        [sys.executable, DOCS / "behind.py", uri, "v0.3.0"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("127.0.0.1 gives no experiments (")
+    assert "Traceback" not in done.stderr
+    assert "hunter2" not in done.stderr
 
 
 def test_renovate_json_says_what_renovate_knows(render: Render) -> None:
