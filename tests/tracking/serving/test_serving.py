@@ -140,6 +140,7 @@ def test_data_comes_in_the_form_of_training(
             pd.testing.assert_frame_equal(found, data)
         else:
             np.testing.assert_equal(found, data)
+            assert "np.str_" not in repr(found)
 
 
 @pytest.fixture

@@ -7,7 +7,12 @@ from typing import Any
 
 
 def _json(value: Any) -> Any:
-    """Return a value as JSON has it: a table has NaN where that has null, or nothing."""
+    """Return a value as JSON has it.
+
+    A table has NaN where that has null, or nothing, and strings of NumPy with pandas 2.
+    """
+    if isinstance(value, str):
+        return str(value)
     return None if isinstance(value, float) and isnan(value) else value
 
 
@@ -24,7 +29,7 @@ _FROM_TABLE: dict[str, Callable[[Any], Any]] = {
     ),
     "dict": lambda table: _records(table)[0],
     "ndarray": lambda table: table.to_numpy(),
-    "str": lambda table: table.iloc[0, 0],
+    "str": lambda table: _json(table.iloc[0, 0]),
     "polars": lambda table: import_module("polars").from_pandas(table),
 }
 
