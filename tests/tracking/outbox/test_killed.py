@@ -45,10 +45,28 @@ def register_pipelines():
     ])}
 """
 
+SWEEP = f"""{REGISTRY}
+from kedro.framework.session import KedroSession
 
-def start(project: Project, *words: str) -> subprocess.Popen[bytes]:
+def sweep(a):
+    for trial in ("quick", "slow"):
+        with KedroSession.create(save_on_close=False) as session:
+            session.run(pipeline_names=[trial])
+
+def register_pipelines():
+    return {{
+        "__default__": Pipeline([node(sweep, "params:a", None, name="sweep")]),
+        "quick": Pipeline([node(log, "params:a", "m_first", name="quick")]),
+        "slow": Pipeline([node(wait, "params:a", None, name="slow")]),
+    }}
+"""
+
+
+def start(
+    project: Project, *words: str, registry: str = REGISTRY
+) -> subprocess.Popen[bytes]:
     """Start ``kedro run`` and wait until a node waits."""
-    project.write("src/tracked/pipeline_registry.py", REGISTRY)
+    project.write("src/tracked/pipeline_registry.py", registry)
     env = {**os.environ, "PYTHONPATH": str(TEMPLATE)}
     command = [Path(sys.executable).with_name("kedro"), "run", *words]
     process = subprocess.Popen(
@@ -138,9 +156,7 @@ def test_run_of_another_machine_is_left_alone_and_check_settles_ours(
 def test_killed_run_tells_how_far_it_came_and_can_be_resumed(
     project: Project, server: str, switch: Switch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    address = yaml.safe_load((project.path / "conf/local/mlflow.yml").read_text())
-    del address["tracking"]["record"]
-    project.mlflow_yml(yaml.safe_dump(address))
+    record_all(project)
     kill(start(project))
     planned = kedro(project.path, "resume", "--dry-run")
     assert re.search(r"Failed or did not run: (w1, w2|w2, w1)\.", planned.stdout)
@@ -156,6 +172,37 @@ def test_killed_run_tells_how_far_it_came_and_can_be_resumed(
     assert {"save"} < {span.name for span in nodes} - stopped
     assert len(stopped) == 1
     assert stopped < {"w1", "w2"}
+
+
+def test_trials_that_have_ended_keep_their_status_and_the_sweep_is_resumed(
+    project: Project, server: str, switch: Switch
+) -> None:
+    record_all(project)
+    process = start(project, registry=SWEEP)
+    wait_until(lambda: ended(project, server) == {"quick": "FINISHED"}, 30)
+    (quick,) = [r for r in runs(project, server) if r.info.run_name == "quick"]
+    kill(process)
+    planned = kedro(project.path, "resume", "--dry-run")
+    assert "Failed or did not run: sweep." in planned.stdout
+    statuses = {"quick": "FINISHED", "slow": "KILLED", "sweep": "KILLED"}
+    assert ended(project, server) == statuses
+    (same,) = [r for r in runs(project, server) if r.info.run_name == "quick"]
+    assert same.info.end_time == quick.info.end_time
+
+
+def ended(project: Project, server: str) -> dict[str, str]:
+    """Return the statuses of the trials and of the sweep, where they have ended."""
+    found = {}
+    for run in runs(project, server):
+        is_trial = "mlflow.parentRunId" in run.data.tags
+        found[run.info.run_name if is_trial else "sweep"] = run.info.status
+    return {name: status for name, status in found.items() if status != "RUNNING"}
+
+
+def record_all(project: Project) -> None:
+    settings = yaml.safe_load((project.path / "conf/local/mlflow.yml").read_text())
+    del settings["tracking"]["record"]
+    project.mlflow_yml(yaml.safe_dump(settings))
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows ends no workers")

@@ -163,12 +163,26 @@ def _run(which: str | None, connection: Connection, context: KedroContext) -> "R
     if which:
         return run_of(which, connection, context)
     if run := newest_run(connection, context, _FAILED):
-        return run
+        return _outermost(run, connection)
     name = experiment_of(context)
     raise TrackingError(
         f"No run of the experiment '{name}' at {connection.safe_uri} has failed, so there "
         "is none to resume. 'kedro mlflow runs' lists the latest ones."
     )
+
+
+def _outermost(run: "Run", connection: Connection) -> "Run":
+    """Return the run whose node has started a failed one, if that has failed, too."""
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    with suppress(MlflowException):  # it was deleted for good
+        while parent := run.data.tags.get("mlflow.parentRunId"):
+            outer = MlflowClient(connection.uri).get_run(parent)
+            if outer.info.status not in ("FAILED", "KILLED"):
+                break
+            run = outer
+    return run
 
 
 def _refuse(run: "Run", connection: Connection, context: KedroContext) -> None:

@@ -108,7 +108,7 @@ class Delivery:
         Raises:
             Exception: the server is away; some records may have arrived.
         """
-        with _delivering():
+        with delivering():
             try:
                 return self._log(records)
             except NotYet as error:  # the parent of a run, which another outbox holds
@@ -367,7 +367,7 @@ class Delivery:
         from mlflow.tracking._tracking_service.utils import _get_store
 
         store = _get_store(self.uri)
-        with _delivering():
+        with delivering():
             return getattr(type(store), method)(store, *args)
 
     def _experiment(self, record: Record) -> str:
@@ -411,7 +411,8 @@ def is_delivering() -> bool:
 
 
 @contextmanager
-def _delivering() -> Iterator[None]:
+def delivering() -> Iterator[None]:
+    """Let what this thread logs go to the server, past the outboxes of open runs."""
     was_delivering = is_delivering()
     _threads.is_delivering = True
     try:

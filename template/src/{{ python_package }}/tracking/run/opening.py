@@ -11,6 +11,7 @@ from kedro.framework.context import KedroContext
 
 from ..config.loading import RESUME, environment, key_location, mlflow_config
 from ..errors import TrackingError
+from ..outbox.delivery import delivering
 from ..outbox.folder import OPENING, OUTBOXES, RUN_KEY, known_id, local_id
 from ..outbox.outbox import Outbox
 from ..outbox.records import info_record
@@ -183,7 +184,8 @@ def create_run(new: NewRun, connection: Connection, context: KedroContext) -> "R
     parent = {} if _PARENT in new.tags else _parent(connection, context)
     try:
         tags = {**new.tags, **parent}
-        return client.create_run(experiment, new.start_time, tags, new.name)
+        with delivering():  # or the outbox of its parent would have it, too
+            return client.create_run(experiment, new.start_time, tags, new.name)
     except BaseException:
         _end_unanswered(client, experiment, new.opening)
         raise
