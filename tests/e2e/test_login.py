@@ -9,6 +9,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
+import requests
 import yaml
 from tracking.errors import TrackingError
 from tracking.server.oauth2 import OAuth2ClientCredentialsProvider
@@ -250,6 +251,16 @@ def test_user_name_and_password(make_project, tmp_path: Path) -> None:
         code, output = project.run()
         assert code == 0, output
         assert "correct horse" not in output
+        bob = {"username": "bob", "password": "correct battery"}
+        users = f"{server.uri}/api/2.0/mlflow/users/create"
+        login = ("admin", "correct horse")
+        assert requests.post(users, json=bob, auth=login, timeout=30).ok
+        project.fill_in(
+            MLFLOW_TRACKING_USERNAME="bob", MLFLOW_TRACKING_PASSWORD=bob["password"]
+        )
+        sentence = project.fail()  # by default, he may only read
+        assert f"{server.uri} gives no permission to the login with" in sentence
+        assert "Ask who administers it, or check server.credentials" in sentence
     finally:
         server.close()
 

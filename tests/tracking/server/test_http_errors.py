@@ -69,6 +69,17 @@ def test_no_answer_has_no_status() -> None:
     assert problem(text) == "does not answer in time"
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        RestException({"error_code": "PERMISSION_DENIED", "message": "no"}),
+        MlflowException(f"{CODE} 403 != 200. Response body: 'Permission denied'"),
+    ],
+)
+def test_a_login_without_permission_is_no_wrong_login(error: Exception) -> None:
+    assert problem(str(error)) == "gives no permission to the login"
+
+
 def test_store_without_a_server_refuses_too(project: Project) -> None:
     run_id = project.client.create_run("0").info.run_id
     with pytest.raises(MlflowException) as error:

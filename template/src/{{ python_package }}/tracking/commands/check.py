@@ -75,7 +75,7 @@ def _check(project_path: Path, env: str) -> Finding:
                 answer = "runs are recorded on this machine, since offline is 'always'"
                 return Finding(env, True, uri, workspace, experiment, answer + left)
             try:
-                answer = _answer(connection) + left
+                answer = _answer(connection, experiment) + left
             except ServerAway as away:
                 then = f"{away.message}{_until_then(config.server)}"
                 answer = then.rstrip(".") + left if left else then
@@ -132,7 +132,7 @@ def _left(context: KedroContext, connection: Connection) -> str:
     return "".join(f"; {text}" for text in words)
 
 
-def _answer(connection: Connection) -> str:
+def _answer(connection: Connection, experiment: str) -> str:
     refuse_unwritable(connection.uri)
     if is_missing(connection.uri):
         return "the first run creates the local store"
@@ -141,5 +141,6 @@ def _answer(connection: Connection) -> str:
     from mlflow import MlflowClient
 
     with connection.translate_errors():
-        MlflowClient().search_experiments(max_results=1)
+        MlflowClient().search_experiments(max_results=1)  # in a workspace that is there
+        MlflowClient().get_experiment_by_name(experiment)  # which needs a permission
     return "the store is there" if connection.artifact_root else "the server answers"

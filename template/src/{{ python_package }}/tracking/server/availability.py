@@ -13,7 +13,7 @@ from ..errors import TrackingError
 from ..redaction import without_secrets
 from ..terminal.log_filters import only
 from .databricks import workspace
-from .http_errors import problem
+from .http_errors import LOGIN_REFUSED, PERMISSION_DENIED, problem
 from .process_environment import EnvironmentOverride
 
 BRIEFLY = 5  # seconds for a last request
@@ -71,7 +71,7 @@ class Availability:
 
         Raises:
             ServerAway: instead of MLflow's own error.
-            TrackingError: the server refuses the login.
+            TrackingError: the server refuses the login, or gives it no permission.
         """
         from mlflow.exceptions import MlflowException
 
@@ -81,7 +81,8 @@ class Availability:
             with _one_try(seconds), self._slowness_noticed():
                 yield
         except MlflowException as error:
-            if "API request to" not in error.message:
+            is_denied = problem(str(error)) == PERMISSION_DENIED
+            if "API request to" not in error.message and not is_denied:
                 raise
             raise self._error(error.message) from None
         except TimeoutError as error:  # of Databricks' library
@@ -134,18 +135,20 @@ class Availability:
 
     def _error(self, text: str) -> TrackingError:
         """Return the error to raise: a refused login is the user's to mend."""
-        is_login = problem(text) == "refuses the login"
+        is_login = problem(text) in (LOGIN_REFUSED, PERMISSION_DENIED)
         return (TrackingError if is_login else ServerAway)(self._sentence(text))
 
     def _sentence(self, error: str) -> str:
         found, provider = problem(error), self.has_header_provider
         remedy = "Start it, or correct the address."
-        if found == "refuses the login":
+        if found in (LOGIN_REFUSED, PERMISSION_DENIED):
+            is_known = found == PERMISSION_DENIED
             found += "" if provider else _kind_of_login()
             settings = "server.request_header_provider and " if provider else ""
             clocks = ", and whether the servers' clocks agree" if provider else ""
+            first = "Ask who administers it, or check" if is_known else "Check"
             remedy = (
-                f"Check {settings}server.credentials in mlflow.yml, and "
+                f"{first} {settings}server.credentials in mlflow.yml, and "
                 f"conf/{self._env}/credentials.yml{clocks}."
             )
         elif found.endswith("in time"):

@@ -9,6 +9,9 @@ _NO_HOST = re.compile(r"resol|Name or service|nodename")
 _CLOSED = re.compile(r"reset by peer|RemoteDisconnected|Connection aborted")
 _CUT = re.compile(r"not in a valid JSON|IncompleteRead|Connection broken")
 
+LOGIN_REFUSED = "refuses the login"
+PERMISSION_DENIED = "gives no permission to the login"
+
 # Login, login of a proxy, timeout, too many requests: not the fault of the record.
 _NOT_OF_THE_RECORD = (401, 403, 407, 408, 429)
 
@@ -71,7 +74,8 @@ def problem(error: str) -> str:
     status = int(found[1]) if found else None
     page = is_web_page(error) and status in (None, 404)
     meanings = {
-        "refuses the login": status in (401, 403),
+        LOGIN_REFUSED: status == 401,
+        PERMISSION_DENIED: status == 403 or "PERMISSION_DENIED" in error,
         "does not answer: nothing listens there": "refused" in error,
         "does not answer: it closes the connection": _CLOSED.search(error),
         "does not answer: no host has that name": _NO_HOST.search(error),
