@@ -94,7 +94,7 @@ def _shown(
     ]
     below += [
         f"{run.short_id} {run.name} is not running any more: its process has ended. "
-        "'kedro mlflow sync' makes it KILLED"
+        "'kedro mlflow sync' makes it KILLED, 'kedro mlflow resume' continues it"
         for run in latest.runs
         if run.was_killed
     ]

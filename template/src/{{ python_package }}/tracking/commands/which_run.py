@@ -118,7 +118,8 @@ def run_id_of(which: str, connection: Connection, context: KedroContext) -> str:
         name = experiment_of(context)
         raise TrackingError(
             f"The experiment '{name}' at {connection.safe_uri} has no run '{which}'. "
-            "'kedro mlflow runs' lists the latest ones, with their ids."
+            "'kedro mlflow runs' lists the latest ones, with their ids; --env names another "
+            "environment, with runs of its own."
         )
     ids = ", ".join(short(run.info.run_id) for run in found[:_MANY])
     more = f" and {len(found) - _MANY} more" if len(found) > _MANY else ""

@@ -152,7 +152,10 @@ class Availability:
                 f"conf/{self._env}/credentials.yml{clocks}."
             )
         elif found.endswith("in time"):
-            remedy += " MLFLOW_HTTP_REQUEST_TIMEOUT sets how many seconds it has."
+            remedy = (
+                "If it has just started, try again; or else correct the address. "
+                "MLFLOW_HTTP_REQUEST_TIMEOUT sets how many seconds it has."
+            )
         address = self._safe_uri
         if self._workspace:
             address += f" ({without_secrets(self._workspace)})"
