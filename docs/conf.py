@@ -3,6 +3,8 @@
 import sys
 from pathlib import Path
 
+from sphinx.application import Sphinx
+
 HERE = Path(__file__).parent
 PACKAGE = HERE.parent / "template" / "src" / "{{ python_package }}"
 sys.path[:0] = [str(HERE), str(PACKAGE)]
@@ -30,3 +32,13 @@ html_js_files = ["tables.js"]
 html_copy_source = False
 html_show_copyright = False
 html_show_sphinx = False
+
+
+def setup(app: Sphinx) -> None:
+    """Leave the decisions out of the search: a reader looks for what to do, not why."""
+    app.connect("doctree-read", leave_out_decisions)
+
+
+def leave_out_decisions(app: Sphinx, _: object) -> None:
+    if app.env.docname.startswith("decisions/"):
+        app.env.metadata[app.env.docname]["nosearch"] = ""
