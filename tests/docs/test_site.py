@@ -1,13 +1,16 @@
 """The website of the docs, built as ``make docs`` builds it."""
 
+import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 import pytest
 import tracking
+from sphinx.search.en import SearchEnglish
 from tracking.commands.cli import mlflow_commands
 
 from tests.conftest import TEMPLATE
@@ -68,3 +71,56 @@ def test_recording_has_a_picture_that_does_not_move(site: Path) -> None:
     assert "keyframes" in moving
     assert "keyframes" not in still
     assert "The runs are at http://localhost:5000" in still
+
+
+@pytest.fixture(scope="module")
+def search(site: Path) -> Callable[[str], list[str]]:
+    """Find the pages that have all words of a query, the best first, as Sphinx does."""
+    text = (site / "searchindex.js").read_text("utf-8")
+    index = json.loads(text.removeprefix("Search.setIndex(").removesuffix(")"))
+    language = SearchEnglish({})
+
+    def pages(word: str, terms: str) -> set[int]:
+        found = index[terms].get(language.stem(word.lower()), [])
+        return {found} if isinstance(found, int) else set(found)
+
+    def search(query: str) -> list[str]:
+        words = [w for w in language.split(query) if language.word_filter(w.lower())]
+        titles = [pages(word, "titleterms") for word in words]
+        texts = [pages(word, "terms") for word in words]
+        both = set.intersection(*(a | b for a, b in zip(titles, texts, strict=True)))
+        scores = {n: max(15 if n in t else 5 for t in titles) for n in both}
+        return [index["docnames"][n] for n in sorted(both, key=lambda n: -scores[n])]
+
+    return search
+
+
+@pytest.mark.parametrize(
+    ("query", "page"),
+    [
+        ("resume", "guides/resuming"),
+        ("delete a run", "guides/old-runs"),
+        ("why did my run fail", "guides/failed-run"),
+        ("cron", "guides/failed-run"),
+        ("traceback", "guides/failed-run"),
+        ("update one project", "guides/updating"),
+        ("conflict", "guides/updating"),
+        ("permission", "guides/shared-server"),
+        ("user", "guides/shared-server"),
+        ("proxy", "login"),
+        ("optuna", "guides/many-runs"),
+    ],
+)
+def test_search_finds_the_guide(
+    search: Callable[[str], list[str]], query: str, page: str
+) -> None:
+    assert page in search(query)
+
+
+@pytest.mark.parametrize("query", ["resume", "windows", "run", "outbox"])
+def test_search_leaves_the_decisions_out(
+    search: Callable[[str], list[str]], query: str
+) -> None:
+    found = search(query)
+    assert found
+    assert [page for page in found if page.startswith("decisions/")] == []
