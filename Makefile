@@ -1,5 +1,5 @@
 # Everything is installed into .venv; nothing else on the machine is touched.
-.PHONY: check coverage demo docs engines generated licences lint recording release screenshots serving test test-lowest test-serving test-slow updates
+.PHONY: check coverage demo docs engines generated licences lint mutants recording release screenshots serving test test-lowest test-serving test-slow updates
 
 export DO_NOT_TRACK = 1
 unexport PYTHONDONTWRITEBYTECODE  # what is compiled once stays so
@@ -83,6 +83,10 @@ licences: .venv  ## what a default project installs, and its licences: docs/refe
 
 updates: .venv  ## try 500 updates of edited projects, and keep the figures
 	.venv/bin/python benchmarks/updates.py
+
+mutants: .venv  ## change the tracking code a little and test it: what does no test notice?
+	$(UV) pip install --quiet --python .venv/bin/python --group mutation
+	.venv/bin/python -m scripts.mutants $(ARGS)
 
 serving: .venv  ## serve a pipeline beside kedro-mlflow, and keep the figures
 	.venv/bin/python -m benchmarks.serving
