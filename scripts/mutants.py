@@ -28,6 +28,7 @@ from typing import Any, NamedTuple
 
 import libcst
 import pytest
+import yaml
 from libcst.metadata import MetadataWrapper
 from mutmut.mutation.file_mutation import MutationVisitor
 from mutmut.mutation.mutators import mutation_operators
@@ -37,87 +38,10 @@ from rich.table import Table
 
 REPOSITORY = Path(__file__).parents[1]
 TRACKING = Path("src/{{ python_package }}/tracking")
-_FIRST = "run/test_lifecycle.py::test_run_is_finished_with_its_parameters_and_tags"
-TESTS = {
-    "run/kedro_run.py": [
-        _FIRST,
-        "run/test_lifecycle.py::test_sub_runs_of_nodes_are_children_in_the_same_experiment",
-        "run/test_lifecycle.py::test_node_that_leaves_the_process_fails_the_run_and_not_the_next",
-        "run/test_lifecycle.py::test_disabled_pipeline_leaves_no_trace_and_still_works",
-        "run/test_children.py::test_session_in_a_node_is_a_child_of_its_run",
-        "run/test_children.py::test_failing_session_in_a_node_fails_its_own_run",
-        "run/test_isolation.py",
-    ],
-    "run/killed.py": [
-        _FIRST,
-        "outbox/test_left.py",
-        "outbox/test_killed.py",
-    ],
-    "run/left.py": [
-        _FIRST,
-        "outbox/test_sync.py::test_next_run_sends_what_waits",
-        "outbox/test_sync.py::test_mistyped_address_can_be_corrected",
-        "outbox/test_killed.py",
-        "outbox/test_away.py::test_time_in_which_earlier_runs_are_sent_is_not_the_runs_own",
-        "run/test_tasks.py::test_task_without_a_server_is_recorded_and_finish_sends_it",
-        "run/test_tasks.py::test_killed_task_is_noticed_and_its_retry_counts_once",
-    ],
-    "run/opening.py": [
-        _FIRST,
-        "run/test_lifecycle.py",
-        "run/test_experiment.py",
-        "run/test_isolation.py::test_refused_join_leaves_nothing_behind",
-        "run/test_children.py::test_session_in_a_node_is_a_child_of_its_run",
-        "outbox/test_away.py::test_run_without_a_server_is_recorded_whole",
-        "outbox/test_away.py::test_never_is_an_error_at_the_start",
-        "outbox/test_away.py::test_always_asks_for_nothing_and_warns_of_nothing",
-        "outbox/test_sync.py::test_creation_without_an_answer_creates_one_run",
-        "run/test_on_termination.py::test_run_whose_creation_is_not_answered_is_ended",
-        "run/test_tasks.py",
-        "commands/test_resume.py::test_changed_parameter_stops_it_before_anything_changes",
-    ],
-    "run/handle.py": [
-        _FIRST,
-        "run/test_lifecycle.py",
-        "run/test_isolation.py",
-        "run/test_children.py",
-        "test_runner.py",
-        "run/test_story.py::test_workers_record_the_same",
-        "outbox/test_killed.py::test_workers_of_a_killed_run_end",
-        "outbox/test_away.py::test_workers_write_to_the_outbox_too",
-    ],
-    "run/lifecycle.py": [
-        _FIRST,
-        "run/test_messages.py",
-        "run/test_isolation.py",
-        "run/test_lifecycle.py",
-        "run/test_on_termination.py",
-        "run/test_story.py",
-        "run/test_children.py",
-        "outbox/test_away.py",
-        "run/test_tasks.py",
-    ],
-    "outbox/release.py": [
-        _FIRST,
-        "outbox/test_left.py",
-        "outbox/test_disk.py",
-        "outbox/test_sync.py::test_two_at_once_send_everything_once",
-        "outbox/test_away.py::test_server_that_goes_away_stops_no_node_and_sync_sends_the_rest",
-    ],
-    "outbox/sender.py": [
-        _FIRST,
-        "outbox/test_away.py",
-        "outbox/test_refused.py",
-        "outbox/test_faults.py",
-        "outbox/test_limit.py",
-        "outbox/test_sync.py",
-    ],
-}
-"""The tests of a file, in ``tests/tracking``: the quickest first, since one is enough."""
+TESTS = yaml.safe_load(Path(__file__).with_suffix(".yml").read_text("utf-8"))
 
-_MADE_ONCE = ("rendered", "empty_store")  # fixtures, which return paths
-_TIMEOUT, _FACTOR = 60, 4  # seconds for a mutant, and for each second of the real code
-_PASSED, _FAILED, _INTERRUPTED = 0, 1, 2  # pytest's exit codes; 2 if an import fails
+_MADE_ONCE = ("rendered", "empty_store", "server")  # fixtures; two of them are paths
+_TIMEOUT, _FACTOR = 30, 2  # seconds for a mutant, and for each second of the real code
 console = Console(soft_wrap=True, highlight=False)
 
 
@@ -144,32 +68,37 @@ class MadeOnce:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self.paths: dict[str, str] = {}
+        self.values: dict[str, str] = {}
 
     def read(self) -> list[str]:
         """Use what was made from now on; return the modules that were imported."""
         modules: list[str]
-        self.paths, modules = json.loads(self._file.read_text("utf-8"))
+        self.values, modules = json.loads(self._file.read_text("utf-8"))
         return modules
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_fixture_setup(self, fixturedef: Any, request: Any) -> Path | None:
-        if not (made := self.paths.get(fixturedef.argname)):
+    def pytest_fixture_setup(self, fixturedef: Any, request: Any) -> Path | str | None:
+        name = fixturedef.argname
+        made = self.values.get(name)
+        if made is None and name == "tmp_path" and self.values:
+            # On a server that all share, experiments are called like this folder.
+            words = re.sub(r"\W", "_", request.node.name)[:30]
+            made = tempfile.mkdtemp(prefix=f"{words}_")
+        if made is None:
             return None
-        fixturedef.cached_result = Path(made), fixturedef.cache_key(request), None
-        return Path(made)
+        value = made if name == "server" else Path(made)
+        fixturedef.cached_result = value, fixturedef.cache_key(request), None
+        return value
 
     def pytest_fixture_post_finalizer(self, fixturedef: Any) -> None:
         if fixturedef.argname in _MADE_ONCE and fixturedef.cached_result:
-            self.paths[fixturedef.argname] = str(fixturedef.cached_result[0])
+            self.values[fixturedef.argname] = str(fixturedef.cached_result[0])
 
     def pytest_unconfigure(self) -> None:
         if not self._file.exists():
-            ours = re.compile(
-                r"(tests|tracking|tracked|scripts|conftest|__\w+__)(\.|$)"
-            )
-            modules = [name for name in list(sys.modules) if not ours.match(name)]
-            self._file.write_text(json.dumps([self.paths, modules]), "utf-8")
+            ours = r"(tests|tracking|tracked|scripts|conftest|__\w+__)(\.|$)"
+            modules = [name for name in list(sys.modules) if not re.match(ours, name)]
+            self._file.write_text(json.dumps([self.values, modules]), "utf-8")
 
 
 def mutants(code: str) -> list[Mutant]:
@@ -205,47 +134,68 @@ class Trial:
         self._made = MadeOnce(folder / "made.json")
         self._places = [clone / "template" / TRACKING / file]
         self._timeout = float("inf")
+        self._server: Any = None
         self._file, self.code = file, self._places[0].read_text("utf-8")
 
-    def begin(self) -> None:
-        """Test the real code; import what its tests have imported.
+    def __enter__(self) -> "Trial":
+        """Test the real code, and again with what that has imported and made.
 
         Raises:
-            SystemExit: they fail.
+            SystemExit: the tests fail.
         """
         began = time.monotonic()
-        if self._pytest("real") != _PASSED:
-            sys.exit(
-                f"The tests fail without a change:\n{self._log.read_text('utf-8')}"
-            )
+        failed = self._test("real")
         self._timeout = _TIMEOUT + _FACTOR * (time.monotonic() - began)
-        for module in self._made.read():
-            with suppress(Exception):  # some can be imported from others only
-                importlib.import_module(module)
-        gc.freeze()  # a fork need not look at what stays
-        project = Path(self._made.paths["rendered"])
-        self._places.append(project / "src/tracked/tracking" / self._file)
+        if not failed:
+            for module in self._made.read():
+                with suppress(Exception):  # some can be imported from others only
+                    importlib.import_module(module)
+            gc.freeze()  # a fork need not look at what stays
+            made = self._made.values
+            self._places.append(
+                Path(made["rendered"], "src/tracked/tracking", self._file)
+            )
+            if "server" in made:
+                self._serve(Path(made["empty_store"]))
+            failed = self.noticed_by(Mutant(-1, self.code, ""))
+        if failed:
+            self.__exit__()
+            sys.exit(f"{failed} without a change:\n{self._log.read_text('utf-8')}")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let the clone have the real code again; stop the server."""
+        self._write(self.code, -1)
+        if self._server:
+            self._server.close()
+
+    def _serve(self, store: Path) -> None:
+        from tests.mlflow_server import MlflowServer
+
+        folder = self._folder / "server"
+        folder.mkdir()
+        shutil.copy(store, folder / "mlflow.db")
+        self._server = MlflowServer(folder)
+        self._made.values["server"] = self._server.uri
 
     def noticed_by(self, mutant: Mutant) -> str:
         """Return the first test that fails with a mutant; empty for a survivor."""
         self._write(mutant.code, mutant.number)
-        code = self._pytest("mutant")
-        if code == _PASSED:
-            return ""
-        failed = re.search(
-            r"^(?:FAILED|ERROR) (?:\S*/)?(\S+)", self._log.read_text(), re.M
-        )
-        return failed[1] if failed else f"exit code {code}"
-
-    def restore(self) -> None:
-        """Let the clone have the real code again."""
-        self._write(self.code, -1)
+        return self._test("mutant")
 
     def _write(self, code: str, number: int) -> None:
         for place in self._places:
             place.write_text(code, "utf-8")
             # Python compiles a file again if its time, in whole seconds, has changed.
             os.utime(place, (10**9 + number,) * 2)
+
+    def _test(self, base: str) -> str:
+        """Return the first test that fails, or how the tests end else; empty if all pass."""
+        if (code := self._pytest(base)) == 0:
+            return ""
+        failed = r"^(?:FAILED|ERROR) (?:\S*/)?(\S+)"
+        found = re.search(failed, self._log.read_text("utf-8"), re.MULTILINE)
+        return found[1] if found else f"exit code {code}"
 
     def _pytest(self, base: str) -> int | str:
         """Run the tests in a fork; end it, and all that it has started, afterwards."""
@@ -255,6 +205,9 @@ class Trial:
             os.dup2(log, 1)
             os.dup2(log, 2)
             os.chdir(self._clone)
+            shutil.rmtree(self._folder / "tmp", ignore_errors=True)
+            (self._folder / "tmp").mkdir(exist_ok=True)
+            os.environ["TMPDIR"] = tempfile.tempdir = str(self._folder / "tmp")
             words = ["-x", "-n0", "-q", "-p", "no:cacheprovider", "--tb=short"]
             words += [f"--basetemp={self._folder / base}", *self._tests]
             code = pytest.main(words, plugins=[self._made])
@@ -298,33 +251,36 @@ def main() -> None:
     parser.add_argument(
         "--numbers", type=int, nargs="*", help="these ones, of one file"
     )
-    parser.add_argument("--tests", nargs="*", help="others than those of the table")
+    parser.add_argument(
+        "--tests", nargs="*", help="other ones than those of mutants.yml"
+    )
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # which ends the fork, too
     os.environ["DO_NOT_TRACK"] = "1"
     table, survivors = Table("file", "mutants", "tried", "noticed", "survived"), []
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         there = clone(Path(folder, "repository"))
         os.environ["TMPDIR"] = tempfile.tempdir = folder
         sys.path[:] = [str(there), *(p for p in sys.path if p != str(REPOSITORY))]
         for file in asked.files or TESTS:
             tests = asked.tests or TESTS[file]
-            trial = Trial(file, tests, there, Path(folder, Path(file).stem))
-            found = mutants(trial.code)
-            chosen = [found[number] for number in asked.numbers or range(len(found))]
-            if asked.sample:
-                random.Random(asked.seed).shuffle(chosen)  # noqa: S311
-                chosen = chosen[asked.skip : asked.skip + asked.sample]
-            trial.begin()
-            left = []
-            for number, mutant in enumerate(chosen, 1):
-                began = time.monotonic()
-                result = trial.noticed_by(mutant)
-                seconds = f"{time.monotonic() - began:.0f} s"
-                words = f"{file} {mutant.number}", result or "SURVIVED", seconds
-                console.print(f"{number}/{len(chosen)}", *words, markup=False)
-                if not result:
-                    left.append((f"{file} {mutant.number}", mutant.diff))
-            trial.restore()
+            place = Path(folder, Path(file).stem)
+            with Trial(file, tests, there, place) as trial:
+                found = mutants(trial.code)
+                wanted = asked.numbers or range(len(found))
+                chosen = [found[number] for number in wanted]
+                if asked.sample:
+                    random.Random(asked.seed).shuffle(chosen)  # noqa: S311
+                    chosen = chosen[asked.skip : asked.skip + asked.sample]
+                left = []
+                for count, mutant in enumerate(chosen, 1):
+                    began = time.monotonic()
+                    result = trial.noticed_by(mutant)
+                    seconds = f"{time.monotonic() - began:.0f} s"
+                    words = f"{file} {mutant.number}", result or "SURVIVED", seconds
+                    console.print(f"{count}/{len(chosen)}", *words, markup=False)
+                    if not result:
+                        left.append((f"{file} {mutant.number}", mutant.diff))
             counts = len(found), len(chosen), len(chosen) - len(left), len(left)
             table.add_row(file, *map(str, counts))
             survivors += left

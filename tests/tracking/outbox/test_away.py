@@ -16,8 +16,19 @@ from kedro.runner import ParallelRunner, SequentialRunner, ThreadRunner
 
 from tests.recorder import Answer, recorder
 from tests.tracking import nodes
-from tests.tracking.conftest import Project, kedro_here
+from tests.tracking.conftest import Project, kedro_here, run_kedro
 from tests.tracking.outbox.conftest import METRIC, Switch, command, outboxes, runs, sync
+
+LOGS_A_METRIC = """
+import mlflow
+from kedro.pipeline import Pipeline, node
+
+def log(a):
+    mlflow.log_metric("m", a)
+
+def register_pipelines():
+    return {"__default__": Pipeline([node(log, "params:a", None)])}
+"""
 
 
 def plain(value: float) -> float:
@@ -202,6 +213,29 @@ def test_signal_at_the_end_does_not_wait_for_a_server_that_is_away(
     assert len(outboxes(project)) == 1
 
 
+def test_process_ends_though_the_server_has_not_answered_yet(
+    project: Project, server: str, switch: Switch
+) -> None:
+    project.write("src/tracked/pipeline_registry.py", LOGS_A_METRIC)
+    has_ended, late = threading.Event(), []
+
+    def answer_afterwards(
+        path: str, body: bytes, answer: Callable[[], Answer]
+    ) -> Answer:
+        if path.endswith("log-batch") and not has_ended.wait(100):
+            late.append(path)
+        return answer()
+
+    switch.delay = answer_afterwards
+    try:
+        done = run_kedro(project.path, "run")
+    finally:
+        has_ended.set()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not late
+    assert len(outboxes(project)) == 1
+
+
 def test_never_is_an_error_at_the_start(
     project: Project, server: str, switch: Switch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -259,6 +293,35 @@ def test_time_in_which_earlier_runs_are_sent_is_not_the_runs_own(
     assert len(ended) == 2
     assert len(sent) == 1
     assert max(ended) < sent[0]
+
+
+def test_earlier_run_goes_to_its_server_though_a_node_sets_another(
+    project: Project, server: str, switch: Switch
+) -> None:
+    switch.is_away = True
+    project.run(Pipeline([node(nodes.same, "params:a", "m_first", name="first")]))
+    switch.is_away = False
+    is_other = threading.Event()
+    (left,) = outboxes(project)
+    opening = json.loads((left / "run.json").read_text())["opening"].encode()
+
+    def late(path: str, body: bytes, answer: Callable[[], Answer]) -> Answer:
+        if path.endswith("runs/create") and opening in body:
+            is_other.wait(30)
+        return answer()
+
+    def another(value: float) -> float:
+        mlflow.set_tracking_uri(project.store)
+        is_other.set()
+        return value
+
+    switch.delay = late
+    try:
+        project.run(Pipeline([node(another, "params:a", "y", name="second")]))
+    finally:
+        mlflow.set_tracking_uri(None)
+    assert [run.data.metrics for run in runs(project, server)] == [{"m_first": 1.0}, {}]
+    assert not outboxes(project)
 
 
 def test_runs_of_this_machine_are_compared_and_planned(

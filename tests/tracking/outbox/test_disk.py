@@ -71,6 +71,24 @@ def test_full_disk_is_a_warning_and_loses_nothing(
     assert not outboxes(project)
 
 
+def test_outbox_that_stays_is_on_the_disk_when_its_run_has_ended(
+    project: Project, switch: Switch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forced, real = set[int](), os.fsync
+
+    def force(file: int) -> None:
+        real(file)
+        forced.add(os.fstat(file).st_ino)
+
+    monkeypatch.setattr(os, "fsync", force)
+    switch.is_away = True
+    project.run(Pipeline([node(nodes.same, "params:a", "file_one", name="one")]))
+    (folder,) = outboxes(project)
+    files = {file.stat().st_ino for file in folder.rglob("*") if file.is_file()}
+    assert len(files) > 2
+    assert files <= forced
+
+
 def test_half_a_line_of_a_killed_process_is_not_read(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
     journal.write(

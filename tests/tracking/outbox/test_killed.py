@@ -104,7 +104,8 @@ def test_next_run_settles_a_killed_one(
     assert killed.info.status == "KILLED"
     assert killed.info.start_time < killed.info.end_time
     assert killed.data.metrics == {"m_first": 1.0, "plain": 1.0}
-    assert "had ended without a status, and is KILLED" in caplog.text
+    said = f"MLflow run '{killed.info.run_name}' of before had ended without a status"
+    assert f"{said}, and is KILLED; the server has what waited" in caplog.text
     assert not outboxes(project)
 
 

@@ -170,9 +170,26 @@ def test_next_run_sends_what_waits(
     project.run(ONE)
     offline.is_away = False
     project.run(ONE)
-    assert [run.data.metrics for run in runs(project, server)] == [{"m_one": 1.0}] * 2
+    found = runs(project, server)
+    assert [run.data.metrics for run in found] == [{"m_one": 1.0}] * 2
     assert not outboxes(project)
-    assert "the server has what waited" in caplog.text
+    said = (
+        f"MLflow run '{found[0].info.run_name}' of before: the server has what waited"
+    )
+    assert said in caplog.text
+
+
+def test_outbox_that_cannot_be_read_stops_no_run_and_stays(
+    project: Project, server: str, offline: Switch, caplog: pytest.LogCaptureFixture
+) -> None:
+    project.run(ONE)
+    (folder,) = outboxes(project)
+    (folder / "run.json").write_text("")  # as a loss of power can leave it
+    offline.is_away = False
+    project.run(ONE)
+    assert [run.info.status for run in runs(project, server)] == ["FINISHED"]
+    assert "What earlier runs have left waits still: Expecting value" in caplog.text
+    assert outboxes(project) == [folder]
 
 
 def model_catalog(project: Project) -> dict[str, Any]:

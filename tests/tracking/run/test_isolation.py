@@ -3,22 +3,27 @@
 import copy
 import gc
 import importlib
+import multiprocessing
 import os
 import pickle
 import signal
 import threading
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import pytest
 from click import ClickException
 from kedro.pipeline import Pipeline, node
+from kedro.runner import SequentialRunner
 from mlflow.utils.autologging_utils import get_autologging_config
 
 from tests.tracking import nodes
 from tests.tracking.conftest import Project
 
 ONE = Pipeline([node(nodes.one, "params:a", "done", name="one")])
+LOGGING = Pipeline([node(nodes.log_in_node, "params:a", "done", name="log")])
 METRIC = {"type": "tracked.tracking.MlflowMetricDataset", "key": "m"}
 
 
@@ -129,6 +134,23 @@ def test_copy_of_a_run_does_nothing_to_the_process(
     }
 
 
+class CopyingRunner(SequentialRunner):
+    """Copies the catalog, to look at it, before it runs anything."""
+
+    def _run(self, pipeline: Pipeline, catalog: Any, *words: Any, **more: Any) -> Any:
+        copy.deepcopy(catalog)
+        return super()._run(pipeline, catalog, *words, **more)
+
+
+def test_copy_of_a_catalog_does_nothing_in_the_process_of_its_run(
+    project: Project,
+) -> None:
+    project.run(LOGGING, runner=CopyingRunner())
+    run = project.only_run()
+    assert (run.info.status, run.data.metrics) == ("FINISHED", {"fluent_1": 1.0})
+    assert mlflow.active_run() is None
+
+
 def test_nothing_of_a_run_outlives_it(project: Project) -> None:
     """Except the ledger of environment variables, which is empty again."""
     project.write("conf/local/credentials.yml", {"mine": {"SECRET_OF_MINE": "s3cret"}})
@@ -144,6 +166,41 @@ def test_nothing_of_a_run_outlives_it(project: Project) -> None:
     assert not open_runs()
     assert not EnvironmentOverride._originals
     assert "SECRET_OF_MINE" not in os.environ
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no forks")
+def test_worker_refuses_a_run_of_another_server_while_it_logs_to_one(
+    project: Project, empty_store: Path
+) -> None:
+    """As in a worker of Dask, whose threads belong to several runs at once."""
+    handles: list[bytes] = []
+
+    def keep(value: object) -> float:
+        (run,) = open_runs()
+        handles.append(pickle.dumps(run.handle))  # type: ignore[attr-defined]
+        return 1.0
+
+    for env in ("one", "two"):
+        store = project.path / env / "mlflow.db"
+        store.parent.mkdir()
+        store.write_bytes(empty_store.read_bytes())
+        uri = f"sqlite:///{store.as_posix()}"
+        project.write(
+            f"conf/{env}/mlflow.yml", {"server": {"mlflow_tracking_uri": uri}}
+        )
+        project.run(Pipeline([node(keep, "params:a", "done", name="keep")]), env=env)
+    with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as worker:
+        refused = worker.submit(attach_all, handles).result()
+    assert "needs another value of MLFLOW_TRACKING_URI" in refused
+
+
+def attach_all(handles: list[bytes]) -> str:
+    try:
+        for handle in handles:
+            pickle.loads(handle).attach()
+    except ClickException as error:
+        return error.message
+    return ""
 
 
 def open_runs() -> list[object]:

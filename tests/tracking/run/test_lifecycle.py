@@ -345,6 +345,17 @@ def test_node_that_leaves_the_process_fails_the_run_and_not_the_next(
     assert [r.info.status for r in project.runs()] == ["FAILED", "FINISHED"]
 
 
+def test_pipeline_that_other_code_runs_with_the_hooks_is_not_tracked(
+    project: Project,
+) -> None:
+    """As an orchestrator's plugin may, without a session's ``run``."""
+    with project.session(ONE) as session:
+        catalog = session.load_context().catalog
+        SequentialRunner().run(ONE, catalog, session._hook_manager)
+        assert catalog.load("done") == 1.0
+    assert project.runs() == []
+
+
 def test_sub_runs_are_an_error_where_they_are_not_wanted(project: Project) -> None:
     project.mlflow_yml("tracking: {run: {nested: false}}")
     pipeline = Pipeline([node(nodes.open_sub_run, "params:a", "x", name="x")])

@@ -75,8 +75,8 @@ def forget(run: KedroRun) -> None:
         _open.remove(run)
 
 
-def run_of(catalog: "CatalogProtocol") -> KedroRun | None:
-    """Return the run that a catalog belongs to, if any."""
+def run_of(catalog: object) -> KedroRun | None:
+    """Return the run that a catalog belongs to; None for anything else."""
     run: KedroRun | None = getattr(catalog, _ATTRIBUTE, None)
     return run
 
@@ -84,17 +84,13 @@ def run_of(catalog: "CatalogProtocol") -> KedroRun | None:
 def enclosing_runs() -> Iterator[KedroRun]:
     """Yield the Kedro runs in whose nodes this code is called, the innermost first.
 
-    They are found by their catalogs, further up in the call stack. Unlike a
-    thread-local variable, the call stack no longer has a run that Ctrl-C has
-    interrupted.
+    They are found by their catalogs, further up in the call stack; a run comes once for
+    each frame that has its catalog. Unlike a thread-local variable, the call stack no
+    longer has a run that Ctrl-C has interrupted.
     """
     frame = inspect.currentframe()
-    seen = []
     while frame:
-        catalog = frame.f_locals.get("catalog")
-        run = run_of(catalog) if catalog is not None else None
-        if run is not None and run not in seen:
-            seen.append(run)
+        if run := run_of(frame.f_locals.get("catalog")):
             yield run
         frame = frame.f_back
 
