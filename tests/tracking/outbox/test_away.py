@@ -100,14 +100,13 @@ def whole(run: object, server: str) -> None:
     assert run.data.params == {"a": "1.0", "chosen": "x"}
     assert run.data.tags["said"] == "y"
     uri = f"{run.info.artifact_uri}/kept.json"
-    with_uri = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(server)
     try:
         assert mlflow.artifacts.load_dict(uri) == 1.0
         text = f"{run.info.artifact_uri}/notes/hello.txt"
         assert mlflow.artifacts.load_text(text) == "hello"
     finally:
-        mlflow.set_tracking_uri(with_uri)
+        mlflow.set_tracking_uri(None)  # else the variable would stay
 
 
 def test_model_is_saved_at_once_where_nothing_listens_any_more(
