@@ -321,10 +321,8 @@ def test_same_sentence_is_said_once(project: Project, offline: Switch) -> None:
     assert done.stdout.count("HTTP status 503") == 1
 
 
-def test_copy_that_lost_its_content_is_named(
-    project: Project, server: str, switch: Switch
-) -> None:
-    """A loss of power can leave a copy without its content."""
+def lose_content(project: Project, switch: Switch) -> None:
+    """Leave a run whose file has lost its content, as a loss of power can do it."""
     project.run(
         Pipeline(
             [
@@ -337,6 +335,12 @@ def test_copy_that_lost_its_content_is_named(
     (copy,) = [found for found in project.path.glob("mlruns/outbox/*/files/*/*")]
     copy.write_bytes(b"")
     switch.is_away = False
+
+
+def test_copy_that_lost_its_content_is_named(
+    project: Project, server: str, switch: Switch
+) -> None:
+    lose_content(project, switch)
     (sent,) = sync(project)
     assert "'one.json' (saved by the dataset 'file_one')" in sent["message"]
     assert "the machine lost power" in sent["message"]
@@ -345,6 +349,18 @@ def test_copy_that_lost_its_content_is_named(
     if sys.platform != "win32":
         assert not stat.S_IMODE(kept.stat().st_mode) & 0o077
     assert not mlflow.MlflowClient(server).list_artifacts(sent["run_id"])
+
+
+def test_next_run_names_what_is_refused_of_an_earlier_one(
+    project: Project, server: str, switch: Switch, caplog: pytest.LogCaptureFixture
+) -> None:
+    lose_content(project, switch)
+    project.run(ONE)
+    before, _ = runs(project, server)
+    said = f"MLflow run '{before.info.run_name}': "
+    (record,) = [r for r in caplog.records if "lost power" in r.getMessage()]
+    assert record.getMessage().startswith(said)
+    assert record.__dict__["markup"] is False  # a name may have brackets
 
 
 def test_ui_shows_a_copy_of_what_waits(
