@@ -138,36 +138,41 @@ class Trial:
         self._file, self.code = file, self._places[0].read_text("utf-8")
 
     def __enter__(self) -> "Trial":
-        """Test the real code, and again with what that has imported and made.
+        """Test the real code; keep what its tests have imported and made.
 
         Raises:
             SystemExit: the tests fail.
         """
         began = time.monotonic()
-        failed = self._test("real")
+        self._refuse(self._test("real"))
         self._timeout = _TIMEOUT + _FACTOR * (time.monotonic() - began)
-        if not failed:
-            for module in self._made.read():
-                with suppress(Exception):  # some can be imported from others only
-                    importlib.import_module(module)
-            gc.freeze()  # a fork need not look at what stays
-            made = self._made.values
-            self._places.append(
-                Path(made["rendered"], "src/tracked/tracking", self._file)
-            )
-            if "server" in made:
-                self._serve(Path(made["empty_store"]))
-            failed = self.noticed_by(Mutant(-1, self.code, ""))
-        if failed:
-            self.__exit__()
-            sys.exit(f"{failed} without a change:\n{self._log.read_text('utf-8')}")
+        for module in self._made.read():
+            with suppress(Exception):  # some can be imported from others only
+                importlib.import_module(module)
+        gc.freeze()  # a fork need not look at what stays
+        made = self._made.values
+        self._places.append(Path(made["rendered"], "src/tracked/tracking", self._file))
+        if "server" in made:
+            self._serve(Path(made["empty_store"]))
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Let the clone have the real code again; stop the server."""
-        self._write(self.code, -1)
-        if self._server:
-            self._server.close()
+    def __exit__(self, kind: object, *_: object) -> None:
+        """Test the real code as all mutants were tested; stop the server.
+
+        Raises:
+            SystemExit: the tests fail, so that what they have noticed may be no mutant.
+        """
+        try:
+            if kind is None:
+                self._refuse(self.noticed_by(Mutant(-1, self.code, "")))
+        finally:
+            if self._server:
+                self._server.close()
+
+    def _refuse(self, failed: str) -> None:
+        if failed:
+            log = self._log.read_text("utf-8")
+            sys.exit(f"{self._file} fails unchanged: {failed}\n{log}")
 
     def _serve(self, store: Path) -> None:
         from tests.mlflow_server import MlflowServer

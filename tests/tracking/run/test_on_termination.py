@@ -220,7 +220,7 @@ def test_run_whose_creation_is_not_answered_is_ended(
         real = answer()
         return (502, b"") if path.endswith("runs/create") else real
 
-    name = "unanswered"
+    name = project.path.parent.name
     with recorder(server, spoil=spoil) as proxy:
         project.mlflow_yml(
             f"{{server: {{mlflow_tracking_uri: '{proxy.uri}'}}, "
