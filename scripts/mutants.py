@@ -206,6 +206,7 @@ class Trial:
         """Run the tests in a fork; end it, and all that it has started, afterwards."""
         if (child := os.fork()) == 0:
             os.setsid()
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
             log = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
             os.dup2(log, 1)
             os.dup2(log, 2)

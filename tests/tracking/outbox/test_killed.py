@@ -123,6 +123,24 @@ def test_what_a_killed_run_has_not_sent_is_sent_by_sync(
     assert run.data.metrics == {"m_first": 1.0, "plain": 1.0}
 
 
+def test_killed_run_that_continued_another_without_a_server_is_killed_too(
+    project: Project, server: str, switch: Switch
+) -> None:
+    project.run(Pipeline([node(nodes.same, "params:a", "m_before", name="before")]))
+    (before,) = runs(project, server)
+    content = yaml.safe_load((project.path / "conf/local/mlflow.yml").read_text())
+    content["tracking"]["run"] = {"id": before.info.run_id}
+    project.write("conf/local/mlflow.yml", content)
+    switch.is_away = True
+    kill(start(project))
+    switch.is_away = False
+    (sent,) = sync(project)
+    assert "KILLED" in sent["message"]
+    (run,) = runs(project, server)
+    assert run.info.status == "KILLED"
+    assert run.data.metrics == {"m_before": 1.0, "m_first": 1.0, "plain": 1.0}
+
+
 def test_run_that_goes_on_is_left_alone(
     project: Project, server: str, switch: Switch
 ) -> None:
