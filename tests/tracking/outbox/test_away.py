@@ -212,6 +212,32 @@ def test_signal_at_the_end_does_not_wait_for_a_server_that_is_away(
     assert len(outboxes(project)) == 1
 
 
+@pytest.mark.parametrize("is_finished", [True, False])
+def test_only_a_finished_run_waits_long_for_a_slow_server(
+    project: Project,
+    switch: Switch,
+    monkeypatch: pytest.MonkeyPatch,
+    is_finished: bool,
+) -> None:
+    lifecycle = importlib.import_module("tracked.tracking.run.lifecycle")
+    monkeypatch.setattr(lifecycle, "_LAST_WAIT", 60.0)
+    monkeypatch.setattr(lifecycle, "BRIEFLY", 0.5)
+
+    def slow(path: str, body: bytes, answer: Callable[[], Answer]) -> Answer:
+        if path.endswith("log-batch"):
+            time.sleep(3)
+        return answer()
+
+    switch.delay = slow
+    last = nodes.same if is_finished else nodes.fail
+    steps = [node(nodes.same, "params:a", "m_a", name="a"), node(last, "m_a", "x")]
+    with ExitStack() as failing:
+        if not is_finished:
+            failing.enter_context(pytest.raises(ZeroDivisionError))
+        project.run(Pipeline(steps))
+    assert len(outboxes(project)) == (0 if is_finished else 1)
+
+
 def test_process_ends_though_the_server_has_not_answered_yet(
     project: Project, server: str, switch: Switch
 ) -> None:
