@@ -19,6 +19,7 @@ from kedro.runner import ParallelRunner, SequentialRunner, ThreadRunner
 from mlflow.entities import LoggedModel, Run, Trace
 from mlflow.models import Model
 
+from tests.loopback import wait_until
 from tests.recorder import Answer, recorder
 from tests.tracking import nodes
 from tests.tracking.conftest import NO_RECORDS, Project, kedro_here
@@ -180,6 +181,20 @@ def test_workers_record_the_same(
     log = artifact(tables, run, "console.log")
     assert "scored with" in log
     assert "hunter2" not in everything(tables)
+
+
+def test_description_is_sent_with_the_parameters_where_nothing_follows(
+    tables: Project,
+) -> None:
+    def look(a: object, table: object) -> object:
+        wait_until(lambda: bool(tables.only_run().data.params))
+        return a
+
+    tables.write("conf/base/parameters.yml", {"a": 1})
+    tables.run(Pipeline([node(look, ["params:a", "table"], "seen", name="look")]))
+    note = tables.only_run().data.tags["mlflow.note.content"]
+    assert "data/table.csv" in note
+    assert "Slowest nodes" not in note  # it was written before they ran
 
 
 def test_failed_run_has_its_error_in_timeline_description_and_log(
