@@ -112,6 +112,28 @@ def test_original_exception_reaches_the_user_when_the_end_fails_too(
     assert said in caplog.messages
 
 
+def test_error_of_a_start_reaches_the_user_when_the_end_fails_too(
+    project: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ConnectionError("store gone")
+
+    def refused(*_: object, **__: object) -> None:
+        raise ValueError("not so")
+
+    project.session(ONE)  # imports the project's modules
+    lifecycle = importlib.import_module("tracked.tracking.run.lifecycle")
+    monkeypatch.setattr(lifecycle, "batch_records", refused)
+    monkeypatch.setattr(lifecycle, "info_record", broken)
+    with pytest.raises(ValueError, match="not so"):
+        project.run(ONE)
+    name = project.only_run().info.run_name
+    said = f"MLflow run '{name}' is FAILED, but its server may not know: store gone"
+    assert said in caplog.messages
+
+
 def test_page_of_a_run_stands_whole_in_a_line_and_brackets_stay(
     project: Project,
     server: str,

@@ -101,7 +101,7 @@ class TrackedRun:
 
     def __getstate__(self) -> dict[str, Any]:
         # All that a worker needs.
-        return {"handle": self.handle, "_owner": self._owner, "nodes": self.nodes}
+        return {"handle": self.handle, "nodes": self.nodes}
 
     # --- Open -----------------------------------------------------------------
 
