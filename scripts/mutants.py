@@ -106,7 +106,7 @@ def mutants(code: str) -> list[Mutant]:
     nothing = IgnoredCode(set(), set(), set())
     visitor = MutationVisitor(mutation_operators, nothing)
     module = MetadataWrapper(libcst.parse_module(code)).visit(visitor)
-    found = []
+    found: list[Mutant] = []
     for each in visitor.mutations:
         if each.contained_by_top_level_function:
             new = module.deep_replace(each.original_node, each.mutated_node).code
