@@ -225,7 +225,7 @@ def test_only_a_finished_run_waits_long_for_a_slow_server(
 
     def slow(path: str, body: bytes, answer: Callable[[], Answer]) -> Answer:
         if path.endswith("log-batch"):
-            time.sleep(3)
+            time.sleep(6)  # longer than an outbox waits when it closes
         return answer()
 
     switch.delay = slow
