@@ -185,10 +185,11 @@ def test_outbox_that_cannot_be_read_stops_no_run_and_stays(
     project.run(ONE)
     (folder,) = outboxes(project)
     (folder / "run.json").write_text("")  # as a loss of power can leave it
+    project.run(ONE)  # which waits behind it
     offline.is_away = False
     project.run(ONE)
-    assert [run.info.status for run in runs(project, server)] == ["FINISHED"]
-    assert "What earlier runs have left waits still: Expecting value" in caplog.text
+    assert [run.info.status for run in runs(project, server)] == ["FINISHED"] * 2
+    assert f"The outbox {folder} is not sent, since run.json is no JSON" in caplog.text
     assert outboxes(project) == [folder]
 
 

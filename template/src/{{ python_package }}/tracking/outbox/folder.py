@@ -1,6 +1,7 @@
 """The folder of a run's outbox: whose run it is, and who may send it."""
 
 import json
+import logging
 import os
 import platform
 import shutil
@@ -13,6 +14,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from kedro.utils import find_kedro_project
+
+_logger = logging.getLogger(__name__)
 
 OUTBOXES = "mlruns/outbox"  # of a project, where git ignores it
 
@@ -80,9 +83,27 @@ def create(folder: Path, about: About) -> None:
 
 
 def folders(outboxes: Path) -> list[Path]:
-    """Return the outboxes in a folder, the oldest first."""
-    found = [file.parent for file in outboxes.glob(f"[!.]*/{_ABOUT}")]
+    """Return the outboxes in a folder, the oldest first; name those nobody can read."""
+    files = outboxes.glob(f"[!.]*/{_ABOUT}")
+    found = [file.parent for file in files if _is_readable(file.parent)]
     return sorted(found, key=lambda folder: (folder / _ABOUT).stat().st_mtime_ns)
+
+
+def _is_readable(folder: Path) -> bool:
+    try:
+        about(folder)
+    except (ValueError, TypeError):  # a loss of power can leave an empty file
+        _logger.warning(
+            "The outbox %s is not sent, since run.json is no JSON with the keys of this "
+            "version. Its records are in the files beside it; delete the folder if nobody "
+            "needs them.",
+            folder,
+            extra={"markup": False},
+        )
+        return False
+    except FileNotFoundError:  # another process has just deleted it
+        return False
+    return True
 
 
 def delete_remains(outboxes: Path) -> None:
