@@ -7,6 +7,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -241,9 +242,8 @@ def activate(context: "KedroContext") -> None:
     Raises:
         TrackingError: ``mlflow.yml`` or ``credentials.yml`` has an error.
     """
-    from IPython import get_ipython
-
-    Notebook(context).open(get_ipython())
+    ipython = import_module("IPython")  # whose types differ between its versions
+    Notebook(context).open(ipython.get_ipython())
 
 
 def _place(context: "KedroContext") -> tuple[Any, ...]:
