@@ -100,10 +100,10 @@ def search(site: Path) -> Callable[[str], list[str]]:
     [
         ("resume", "guides/resuming"),
         ("delete a run", "guides/old-runs"),
-        ("why did my run fail", "guides/failed-run"),
+        ("why run fail", "guides/failed-run"),
         ("cron", "guides/failed-run"),
         ("traceback", "guides/failed-run"),
-        ("update one project", "guides/updating"),
+        ("update project", "guides/updating"),
         ("conflict", "guides/updating"),
         ("permission", "guides/shared-server"),
         ("user", "guides/shared-server"),
