@@ -195,7 +195,7 @@ class Trial:
             os.utime(place, (10**9 + number,) * 2)
 
     def _test(self, base: str) -> str:
-        """Return the first test that fails, or how the tests end else; empty if all pass."""
+        """Return the first test that fails, or else how the tests ended; empty if all pass."""
         if (code := self._pytest(base)) == 0:
             return ""
         failed = r"^(?:FAILED|ERROR) (?:\S*/)?(\S+)"
