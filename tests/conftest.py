@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from copier import run_copy
 
-from tests import copier_speed
+from tests import speed
 
 TEMPLATE = Path(__file__).parents[1]
 os.environ["DO_NOT_TRACK"] = "1"
@@ -25,7 +25,7 @@ if "TMPDIR" not in os.environ and _MEMORY.is_dir() and os.access(_MEMORY, os.W_O
         _folder = tempfile.mkdtemp(prefix="copier-kedro-mlflow-", dir=_MEMORY)
         os.environ["TMPDIR"] = tempfile.tempdir = _folder
 
-copier_speed.install()
+speed.install()
 
 Render = Callable[..., Path]
 

@@ -134,6 +134,8 @@ def test_run_goes_on_with_what_is_left(failed: Project) -> None:
     note = run.data.tags["mlflow.note.content"]
     assert "Failed" not in note
     assert "Resumed, and finished at" in note
+    logs = kedro_here(failed, "logs", run_id).stdout
+    assert re.search("no answer(.|\n)+report: report", logs)  # both, in order
 
     again = kedro_here(failed, "resume", run_id[:8])
     assert again.returncode == 1

@@ -289,3 +289,42 @@ def test_ctrl_c_ends_the_watching(
     monkeypatch.setattr(module.time, "sleep", interrupt)
     done = kedro_here(project, "runs", "--watch")
     assert (done.returncode, done.stdout.count("RUNNING")) == (0, 1)
+
+
+def test_trials_of_a_sweep_are_sorted_by_their_metric(project: Project) -> None:
+    client = project.client
+    parent = log(client, "sweep", "FINISHED")
+    for trial, accuracy in enumerate([0.5, 0.9, 0.7]):
+        run_id = log(client, "trial", "FINISHED", accuracy=accuracy, also=1, loss=1)
+        client.set_tag(run_id, "mlflow.parentRunId", parent)
+        client.log_param(run_id, "trial", trial)
+    log(client, "another", "FINISHED", also=1, loss=1)
+
+    def trials(*words: str) -> list[str]:
+        done = kedro_here(project, "runs", "--format", "json", *words)
+        assert done.returncode == 0, done.stderr
+        return [run["params"].get("trial", "") for run in json.loads(done.stdout)]
+
+    best_first = ["--order-by", "metrics.accuracy DESC"]
+    assert trials("--parent", parent[:8]) == ["2", "1", "0"]
+    assert trials("--parent", "sweep", *best_first) == ["1", "2", "0"]
+    assert trials(*best_first, "--limit", "1") == ["1"]
+    assert trials("--order-by", "params.trial")[:3] == ["0", "1", "2"]
+    shown = kedro_here(project, "runs", *best_first).stdout
+    assert re.search(r"run +accuracy +also", shown)  # though fewer runs have it
+    assert kedro_here(project, "runs", "--parent", "another").stdout == (
+        "No run in the experiment 'tracked' at mlruns/mlflow.db is as asked for.\n"
+    )
+
+
+def test_a_wrong_order_and_an_unknown_parent_are_sentences(project: Project) -> None:
+    log(project.client, "first", "FINISHED", accuracy=0.5)
+    done = kedro_here(project, "runs", "--order-by", "metrics.acuracy DESC")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "has the metric 'acuracy' (did you mean 'accuracy'?)" in done.stderr
+    done = kedro_here(project, "runs", "--order-by", "accuracy upwards")
+    assert done.returncode == 1
+    assert 'MLflow does not understand --order-by "accuracy upwards"' in done.stderr
+    done = kedro_here(project, "runs", "--parent", "none")
+    assert done.returncode == 1
+    assert "has no run 'none'" in done.stderr

@@ -76,6 +76,9 @@ def test_server_that_goes_away_stops_no_node_and_sync_sends_the_rest(
     (waits,) = sync(project)
     assert waits["state"] == "waits"
     switch.is_away = False
+    (listed,) = command(project, "runs", "--status", "FINISHED")
+    assert listed["waits"]
+    assert command(project, "runs", "--status", "RUNNING") == []
     (sent,) = sync(project)
     assert (sent["state"], sent["local_id"]) == ("sent", "")
     assert sent["url"].endswith(run.info.run_id)

@@ -1,37 +1,58 @@
-"""Which runs a list shows: by pipeline, status, time, and MLflow's own filter."""
+"""Which runs a list shows, and in what order."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 
 from ..errors import TrackingError
 
+_COLUMN = re.compile(
+    r"""(metric|param)\w*\.([`"]?)(.+?)\2(\s+(asc|desc))?\s*""", re.IGNORECASE
+)
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 @dataclass(frozen=True)
 class Filters:
-    """What a run must be to be in a list; all of it.
+    """What a run must be to be in a list, all of it; and the order of the list.
 
     Attributes:
         pipeline: one of its pipelines; empty for any.
         status: RUNNING, FINISHED, FAILED or KILLED; empty for any.
         since: when it started at the earliest; None for any time.
         where: a filter in MLflow's own words; empty for none.
+        parent: the run of which it is a child, by its id; empty for any.
+        order_by: what the list is sorted by, in MLflow's own words; empty for the newest
+            first.
     """
 
     pipeline: str = ""
     status: str = ""
     since: datetime | None = None
     where: str = ""
+    parent: str = ""
+    order_by: str = ""
 
     def __bool__(self) -> bool:
-        return self != Filters()
+        return replace(self, order_by="") != Filters()
+
+    @property
+    def need_server(self) -> bool:
+        """Whether only a server can tell which runs these are."""
+        return bool(self.where or self.parent or self.order_by)
+
+    @property
+    def order(self) -> tuple[str, str]:
+        """What the list is sorted by: ``metric`` or ``param``, and its name, or both empty."""
+        found = _COLUMN.fullmatch(self.order_by)
+        return (found[1].lower(), found[3]) if found else ("", "")
 
     @property
     def query(self) -> str:
         """The filter for MLflow's search; of pipelines it finds a few too many."""
         parts = [self.where] if self.where else []
+        if self.parent:
+            parts.append(f"tags.`mlflow.parentRunId` = '{self.parent}'")
         if self.status:
             parts.append(f"attributes.status = '{self.status}'")
         if self.since:
@@ -46,7 +67,7 @@ class Filters:
         return " and ".join(parts)
 
     def take(self, pipeline: str, status: str, started: datetime) -> bool:
-        """Whether a run passes, as far as it is known without ``where``."""
+        """Whether a run passes, as far as it is known without the server."""
         return (
             (not self.pipeline or self.pipeline in pipeline.split(","))
             and self.status in ("", status)

@@ -182,9 +182,14 @@ def _committed_lock(project_path: Path, tags: dict[str, str]) -> tuple[str, str]
 def _text(client: "MlflowClient", run_id: str, path: str) -> str:
     from mlflow.exceptions import MlflowException
 
-    with TemporaryDirectory() as folder, suppress(MlflowException, OSError):
-        names = [each.path for each in client.list_artifacts(run_id, "source")]
-        if path in names:
-            file = Path(client.download_artifacts(run_id, path, folder))
-            return file.read_bytes().decode("utf-8", "surrogateescape")
+    with suppress(MlflowException, OSError):
+        if path in [each.path for each in client.list_artifacts(run_id, "source")]:
+            return artifact_text(client, run_id, path)
     return ""
+
+
+def artifact_text(client: "MlflowClient", run_id: str, path: str) -> str:
+    """Return the text of an artifact; what is not UTF-8 is kept by surrogates."""
+    with TemporaryDirectory() as folder:
+        file = Path(client.download_artifacts(run_id, path, folder))
+        return file.read_bytes().decode("utf-8", "surrogateescape")

@@ -160,7 +160,7 @@ def _forget_error(project_path: Path, env: str, run_id: str) -> None:
 
 
 def _run(which: str | None, connection: Connection, context: KedroContext) -> "Run":
-    if which:
+    if which is not None:
         return run_of(which, connection, context)
     if run := newest_run(connection, context, _FAILED):
         return _outermost(run, connection)

@@ -14,7 +14,7 @@ from kedro.framework.context import KedroContext
 
 from ..config.loading import environment, mlflow_config
 from ..errors import TrackingError, did_you_mean
-from ..outbox.folder import OUTBOXES, about, folders, is_local
+from ..outbox.folder import OUTBOXES, about, folders
 from ..outbox.journal import ends
 from ..outbox.left import ended_without_status
 from ..outbox.replay import known_run, local_runs
@@ -24,7 +24,7 @@ from ..server.connection import Connection
 from ..server.local_store import is_missing, open_local_store
 from .context import experiment_of, load_context
 from .filters import Filters
-from .which_run import short
+from .which_run import run_id_of, short
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -111,6 +111,7 @@ class LatestRuns:
         tracking_uri: the store, without a password.
         runs: the runs.
         message: why there are no runs; empty if there are some.
+        order: what they are sorted by, as ``Filters.order`` returns it.
     """
 
     experiment: str
@@ -118,37 +119,46 @@ class LatestRuns:
     tracking_uri: str
     runs: Sequence[LatestRun]
     message: str = ""
+    order: tuple[str, str] = ("", "")
 
     def metrics(self, wanted: Sequence[str] = ()) -> list[str]:
         """Return the metrics to show: those wanted, or all, the most frequent first.
 
-        Those that MLflow measures of the machine come last.
+        That by which the runs are sorted comes before the others, and what MLflow measures
+        of the machine last.
 
         Raises:
-            TrackingError: no run has a wanted metric.
+            TrackingError: no run has a wanted metric, or that of the order.
         """
         counts = Counter(name for run in self.runs for name in run.metrics)
-        if self.runs:
-            _refuse_unknown("metric", wanted, counts)
+        self._refuse_unknown("metric", wanted, counts)
         return list(wanted) or sorted(
-            counts, key=lambda name: (name.startswith(SYSTEM), -counts[name], name)
+            counts,
+            key=lambda name: (
+                ("metric", name) != self.order,
+                name.startswith(SYSTEM),
+                -counts[name],
+                name,
+            ),
         )
 
     def params(self, wanted: Sequence[str] = ()) -> list[str]:
         """Return the parameters to show: those wanted, or those that differ.
 
         Raises:
-            TrackingError: no run has a wanted parameter.
+            TrackingError: no run has a wanted parameter, or that of the order.
         """
         counts = Counter(name for run in self.runs for name in run.params)
-        if self.runs:
-            _refuse_unknown("param", wanted, counts)
+        self._refuse_unknown("param", wanted, counts)
         values = {
             name: {run.params[name] for run in self.runs if name in run.params}
             for name in counts
         }
         differ = [name for name in counts if len(values[name]) > 1]
-        return list(wanted) or sorted(differ, key=lambda name: (-counts[name], name))
+        return list(wanted) or sorted(
+            differ,
+            key=lambda name: (("param", name) != self.order, -counts[name], name),
+        )
 
     def as_dicts(self, metrics: Sequence[str]) -> list[dict[str, Any]]:
         """Return the runs for JSON, each with its experiment and its store."""
@@ -159,19 +169,19 @@ class LatestRuns:
         }
         return [{**run.as_dict(metrics), **store} for run in self.runs]
 
-
-def _refuse_unknown(
-    option: str, wanted: Sequence[str], counts: Mapping[str, int]
-) -> None:
-    what = {"metric": "metric", "param": "parameter"}[option]
-    for name in wanted:
-        if name not in counts:
-            known = ", ".join(sorted(counts)) or "none at all"
-            raise TrackingError(
-                f"None of these runs has the {what} '{name}'"
-                f"{did_you_mean(name, counts)}; they have: {known}. --limit looks "
-                "further back."
-            )
+    def _refuse_unknown(
+        self, kind: str, wanted: Sequence[str], counts: Mapping[str, int]
+    ) -> None:
+        what = {"metric": "metric", "param": "parameter"}[kind]
+        sorted_by = [self.order[1]] if self.order[0] == kind else []
+        for name in (*wanted, *sorted_by):
+            if self.runs and name not in counts:
+                known = ", ".join(sorted(counts)) or "none at all"
+                raise TrackingError(
+                    f"None of these runs has the {what} '{name}'"
+                    f"{did_you_mean(name, counts)}; they have: {known}. --limit looks "
+                    "further back."
+                )
 
 
 def latest_runs(
@@ -211,21 +221,26 @@ def _fetched(
 ) -> LatestRuns:
     here = {run.run_id: run for run in recorded_here(context, connection, name)}
     try:
-        experiment_id, found, message = _search(connection, name, limit, filters)
-        only_here = [run for run in here.values() if is_local(run.run_id)]
+        experiment_id, found, message = _search(
+            context, connection, name, limit, filters
+        )
+        known = {run.run_id for run in found}
+        only_here = [run for run in here.values() if run.run_id not in known]
     except TrackingError as error:  # also of a login that the server refuses
-        if not here or filters.where:
+        if not here or filters.need_server:
             raise
         experiment_id, found, message = None, [], error.message
         only_here = list(here.values())
-    if filters.where:
-        only_here = []  # only a server can tell
+    if filters.need_server:
+        only_here = []
     runs = [_completed(run, here.get(run.run_id)) for run in found] + only_here
     runs = [run for run in runs if filters.take(run.pipeline, run.status, run.started)]
     runs = _with_killed(runs, context)
-    runs.sort(key=lambda run: run.started, reverse=True)
+    if not filters.order_by:
+        runs.sort(key=lambda run: run.started, reverse=True)
     message = "" if runs and found else message
-    return LatestRuns(name, experiment_id, connection.safe_uri, runs[:limit], message)
+    uri = connection.safe_uri
+    return LatestRuns(name, experiment_id, uri, runs[:limit], message, filters.order)
 
 
 def recorded_here(
@@ -272,7 +287,11 @@ def _with_killed(runs: list[LatestRun], context: KedroContext) -> list[LatestRun
 
 
 def _search(
-    connection: Connection, experiment: str, limit: int, filters: Filters
+    context: KedroContext,
+    connection: Connection,
+    experiment: str,
+    limit: int,
+    filters: Filters,
 ) -> "tuple[str | None, Sequence[LatestRun], str]":
     """Return the experiment's id, its latest runs, and a message if there are none."""
     if is_missing(connection.uri):
@@ -293,6 +312,9 @@ def _search(
             )
         if there.lifecycle_stage == "deleted":
             return None, (), f"No runs: {title} at {connection.display_uri} is deleted."
+        if filters.parent:
+            parent = run_id_of(filters.parent, connection, context)
+            filters = replace(filters, parent=parent)
         runs: list[LatestRun] = []
         for run in _pages(client, there.experiment_id, limit, filters):
             latest = _latest(run, connection)
@@ -311,7 +333,7 @@ def _pages(
     """Yield the runs that MLflow finds; most often all are in one request.
 
     Raises:
-        TrackingError: MLflow does not understand ``--where``.
+        TrackingError: MLflow does not understand ``--where`` or ``--order-by``.
     """
     from mlflow.exceptions import MlflowException
 
@@ -322,17 +344,21 @@ def _pages(
                 [experiment_id],
                 filters.query,
                 max_results=max(limit, _PAGE) if filters.pipeline else limit,
-                order_by=["attributes.start_time DESC"],
+                order_by=[filters.order_by or "attributes.start_time DESC"],
                 page_token=token,
             )
         except MlflowException as error:
-            if not filters.where or error.error_code != "INVALID_PARAMETER_VALUE":
+            asked = {"--where": filters.where, "--order-by": filters.order_by}
+            options = " and ".join(
+                f'{o} "{words}"' for o, words in asked.items() if words
+            )
+            if not options or error.error_code != "INVALID_PARAMETER_VALUE":
                 raise
             said = error.message.removeprefix("INVALID_PARAMETER_VALUE: ")
             raise TrackingError(
-                f'MLflow does not understand --where "{filters.where}": {said} Write '
-                "it as in the search box of its page, for example "
-                "\"metrics.accuracy > 0.9 and params.C = '1.0'\"."
+                f"MLflow does not understand {options}: {said} Write a filter as in the "
+                'search box of its page, for example "metrics.accuracy > 0.9 and '
+                'params.C = \'1.0\'", and an order as "metrics.accuracy DESC".'
             ) from None
         yield from page
         token = page.token

@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
-from functools import partial
 from http.client import HTTPConnection, HTTPException
 from importlib.metadata import version
 from tempfile import TemporaryFile
@@ -31,7 +30,7 @@ from ..server.local_store import create_local_store, is_missing, open_local_stor
 from ..server.workspace import experiment_path, page_at, run_path
 from ..terminal.progress import progress
 from .context import experiment_of
-from .which_run import newest_run, run_of
+from .which_run import run_or_newest
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -289,16 +288,13 @@ def run_page(connection: Connection, context: KedroContext, which: str | None) -
     Args:
         connection: to the store.
         context: the environment's.
-        which: the run, as ``run_id_of`` takes it; None for the newest.
+        which: as in ``run_or_newest``.
 
     Raises:
         TrackingError: there is no such run, or the server does not answer.
     """
     with connection.translate_errors():
-        find_newest = partial(newest_run, connection, context)
-        run = run_of(which, connection, context) if which else find_newest()
-    if run is None:
-        raise TrackingError(f"No runs yet at {connection.safe_uri}.")
+        run = run_or_newest(which, connection, context)
     return Page(run_path(run.info.experiment_id, run.info.run_id), run)
 
 

@@ -58,6 +58,26 @@ def run_with_id(run_id: str, connection: Connection) -> "Run":
         ) from None
 
 
+def run_or_newest(
+    which: str | None, connection: Connection, context: KedroContext
+) -> "Run":
+    """Return a run: one to three requests.
+
+    Args:
+        which: as in ``run_id_of``; None for the newest of the environment's experiment.
+        connection: to the environment's server.
+        context: the context of the environment.
+
+    Raises:
+        TrackingError: as in ``run_id_of``, or there are no runs yet.
+    """
+    if which is not None:
+        return run_of(which, connection, context)
+    if found := newest_run(connection, context):
+        return found
+    raise TrackingError(f"No runs yet at {connection.safe_uri}.")
+
+
 def newest_run(
     connection: Connection, context: KedroContext, where: str = ""
 ) -> "Run | None":

@@ -11,7 +11,16 @@ def mlflow_commands() -> None:
 
 
 for command in (
-    *(setup.init, setup.check, look.runs, look.diff, look.ui, look.open_run, look.sync),
+    *(
+        setup.init,
+        setup.check,
+        look.runs,
+        look.logs,
+        look.diff,
+        look.ui,
+        look.open_run,
+        look.sync,
+    ),
     *(again.rerun, again.resume, workflow.start, workflow.finish),
     *(serving.serve, serving.predict, serving.package),
 ):

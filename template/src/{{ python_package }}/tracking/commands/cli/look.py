@@ -1,4 +1,4 @@
-"""Look at runs, and send what waits: ``runs``, ``diff``, ``ui``, ``open``, ``sync``."""
+"""Look at runs, and send what waits: ``runs``, ``logs``, ``diff``, ``ui``, ``sync`` …"""
 
 from contextlib import ExitStack
 from datetime import datetime, timezone
@@ -57,6 +57,18 @@ if TYPE_CHECKING:
     help='Only runs that MLflow finds with this, such as "metrics.accuracy > 0.9".',
 )
 @click.option(
+    "--parent",
+    metavar="RUN",
+    default="",
+    help="Only its child runs, such as the trials of a sweep.",
+)
+@click.option(
+    "--order-by",
+    metavar="ORDER",
+    default="",
+    help='Sort by this, such as "metrics.accuracy DESC". Default: the newest first.',
+)
+@click.option(
     "--limit",
     type=click.IntRange(1, 1000),
     metavar="NUMBER",
@@ -78,13 +90,16 @@ def runs(
     status: str | None,
     since: str | None,
     where: str,
+    parent: str,
+    order_by: str,
     limit: int,
     watch: bool,
     style: str,
 ) -> None:
     """Show the latest runs of the project's experiment, newest first.
 
-    Several filters are joined by 'and'. RUNNING? is a run whose process on this machine
+    Several filters are joined by 'and'. --where and --order-by are in MLflow's own words;
+    with them and with --parent, only runs that the server has are shown. RUNNING? is a run whose process on this machine
     has ended. With --format json, a list with an object for each run: its ids, times,
     metrics and parameters, its store and its page.
     """
@@ -95,7 +110,8 @@ def runs(
     if watch and style == "json":
         raise click.UsageError("--watch shows a table, and no JSON.")
     start = point_in_time(since, datetime.now(timezone.utc)) if since else None
-    filters = Filters(pipeline, (status or "").upper(), start, where)
+    state = (status or "").upper()
+    filters = Filters(pipeline, state, start, where, parent, order_by)
     path, wanted = metadata.project_path, Wanted(metrics, params)
     with ExitStack() as stack:
         with logs_on_stderr(), progress("Fetching the runs …"):
@@ -136,6 +152,25 @@ def diff(
         print_json(found.as_dict(), metadata)
     else:
         print_difference(found)
+
+
+@click.command()
+@env_option
+@click.argument("which", metavar="[RUN]", required=False)
+@click.pass_obj
+def logs(metadata: ProjectMetadata, env: str | None, which: str | None) -> None:
+    """Print what a run has logged, with the traceback if it has failed.
+
+    RUN is its id or the beginning of it, as 'kedro mlflow runs' shows it, or its name.
+    Default: the newest.
+    """
+    from ..logs import logs_of
+
+    with logs_on_stderr(), progress("Fetching the log …"):
+        found = logs_of(metadata.project_path, environment(env), which)
+    click.echo(found.title, err=True)
+    for text in found.texts:
+        click.echo(text, nl=False)
 
 
 _host_option = click.option(

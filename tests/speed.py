@@ -1,9 +1,19 @@
-"""Copier asks the same again for each file of each project; tests ask once."""
+"""What costs a little in one command, and much in a thousand tests, is left out.
 
+Copier asks the same again for each file of each project. Dynaconf, which reads Kedro's
+settings, looks for the source of each frame of the stack, which is deep in a test, in all
+modules, which are many; it uses the file names alone.
+"""
+
+import inspect
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from copier._main import Worker
+from dynaconf.loaders import py_loader
+from dynaconf.utils import files
 from jinja2 import Environment
 
 _compile: Any = Environment.compile
@@ -33,6 +43,8 @@ def sync_where_git_ignores_modes(worker: Worker, path: Path, mode: int) -> None:
 
 
 def install() -> None:
-    """Let Jinja and copier use it in this process."""
+    """Let Jinja, copier and dynaconf use it in this process."""
     Environment.compile = compile_once  # type: ignore[assignment,method-assign]
     Worker._sync_git_index_executable_bit = sync_where_git_ignores_modes  # type: ignore[method-assign]
+    for module in (files, py_loader):
+        module.inspect = SimpleNamespace(stack=partial(inspect.stack, context=0))
