@@ -23,7 +23,7 @@ check: .venv  ## a minute: lint, types, layers, what is rendered, the module wit
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/python -m pytest tests/render tests/docs/test_decisions.py tests/docs/test_promises.py \
-		tests/fleet/test_types.py tests/tracking/test_architecture.py tests/tracking/test_redaction.py \
+		tests/tracking/test_architecture.py tests/tracking/test_redaction.py \
 		tests/tracking/config tests/tracking/terminal
 
 engines: .venv  ## the real engines: Airflow, Dagster, Dask, loky, Prefect, Ray, Spark; Databricks' library

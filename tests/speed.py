@@ -45,6 +45,6 @@ def sync_where_git_ignores_modes(worker: Worker, path: Path, mode: int) -> None:
 def install() -> None:
     """Let Jinja, copier and dynaconf use it in this process."""
     Environment.compile = compile_once  # type: ignore[assignment,method-assign]
-    Worker._sync_git_index_executable_bit = sync_where_git_ignores_modes  # type: ignore[method-assign]
+    Worker._sync_git_index_executable_bit = sync_where_git_ignores_modes  # type: ignore[assignment,method-assign]
     for module in (files, py_loader):
         module.inspect = SimpleNamespace(stack=partial(inspect.stack, context=0))

@@ -17,7 +17,9 @@ from tests.loopback import wait_until
 PACKAGE = "penguin_classifier"
 
 
-def command(project: Path, *words: str, cwd: str = "") -> subprocess.CompletedProcess:
+def command(
+    project: Path, *words: str, cwd: str = ""
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         words,
         cwd=project / cwd,

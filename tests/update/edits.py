@@ -40,7 +40,7 @@ class Edit:
     """
 
     name: str
-    apply: Callable[[Repository], None]
+    apply: Callable[[Repository], object]
     place: tuple[str, str] | None = None
 
     def __repr__(self) -> str:
