@@ -1,14 +1,13 @@
 """What costs a little in one command, and much in a thousand tests, is left out.
 
 Copier asks the same again for each file of each project. Dynaconf, which reads Kedro's
-settings, looks for the source of each frame of the stack, which is deep in a test, in all
+settings, looks for the module of each frame of the stack, which is deep in a test, among all
 modules, which are many; it uses the file names alone.
 """
 
-import inspect
-from functools import partial
+import sys
 from pathlib import Path
-from types import SimpleNamespace
+from types import FrameType, SimpleNamespace
 from typing import Any
 
 from copier._main import Worker
@@ -42,9 +41,19 @@ def sync_where_git_ignores_modes(worker: Worker, path: Path, mode: int) -> None:
         _sync(worker, path, mode)
 
 
+def stack() -> list[SimpleNamespace]:
+    """Return the callers' file names, as ``inspect.stack`` does."""
+    found = []
+    frame: FrameType | None = sys._getframe(1)
+    while frame:
+        found.append(SimpleNamespace(filename=frame.f_code.co_filename))
+        frame = frame.f_back
+    return found
+
+
 def install() -> None:
     """Let Jinja, copier and dynaconf use it in this process."""
     Environment.compile = compile_once  # type: ignore[assignment,method-assign]
     Worker._sync_git_index_executable_bit = sync_where_git_ignores_modes  # type: ignore[assignment,method-assign]
     for module in (files, py_loader):
-        module.inspect = SimpleNamespace(stack=partial(inspect.stack, context=0))
+        module.inspect = SimpleNamespace(stack=stack)

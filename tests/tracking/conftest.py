@@ -1,5 +1,6 @@
 """Fixtures: a project to run in this process, on a real store."""
 
+import compileall
 import importlib
 import os
 import shutil
@@ -116,9 +117,12 @@ def kedro(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="session")
 def rendered(render: Render) -> Path:
-    return render(
+    """A project whose code is compiled, for all tests that copy it."""
+    project = render(
         project_name="Tracked", python_package="tracked", sample_pipeline=False
     )
+    compileall.compile_dir(project / "src", quiet=1)
+    return project
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -173,18 +174,9 @@ class Delivery:
         )
 
     def _log_one(self, record: Record) -> list[Refused]:
-        try:
-            if deliver := DELIVERIES.get(record.kind):
-                deliver(self, record)
-            else:
-                getattr(self, f"_log_{record.kind}")(record)
-        except Exception as error:
-            if _is_left_out(record, error):
-                return []
-            if not is_refusal(error):
-                raise
-            return [Refused(record, reason(error))]
-        return []
+        own = f"_log_{record.kind}"
+        deliver = DELIVERIES.get(record.kind)
+        return _tried(record, partial(deliver, self) if deliver else getattr(self, own))
 
     def find_run(self, experiment_id: str, tag: str, value: str) -> "Run | None":
         """Return the server's oldest run with a tag, if it has been created."""
@@ -281,15 +273,12 @@ class Delivery:
                         return
                     record = waiting.pop(0)
                 try:
-                    self._upload(record)
+                    refused.extend(_tried(record, self._upload))
+                except FileNotFoundError as error:
+                    refused.append(Refused(record, reason(error)))
                 except Exception as error:
-                    if _is_left_out(record, error):
-                        pass
-                    elif is_refusal(error) or isinstance(error, FileNotFoundError):
-                        refused.append(Refused(record, reason(error)))
-                    else:
-                        failed.append(error)
-                        continue
+                    failed.append(error)
+                    continue
                 self._uploaded.add(record.data["file"])
 
         threads = [_thread(work) for _ in range(min(_UPLOADS, len(waiting)))]
@@ -318,15 +307,7 @@ class Delivery:
         Raises:
             Exception: the server is away.
         """
-        try:
-            self._upload(record)
-        except Exception as error:
-            if _is_left_out(record, error):
-                return []
-            if not is_refusal(error):
-                raise
-            return [Refused(record, reason(error))]
-        return []
+        return _tried(record, self._upload)
 
     def _upload(self, record: Record) -> None:
         to = PurePosixPath(record.data["path"]).parent
@@ -392,6 +373,19 @@ class Delivery:
         if found := server_id(self.folder, text):
             return found
         raise NotYet(f"the server has not created {text} yet")
+
+
+def _tried(record: Record, deliver: Callable[[Record], object]) -> list[Refused]:
+    """Deliver a record; return it if the server refuses it."""
+    try:
+        deliver(record)
+    except Exception as error:
+        if _is_left_out(record, error):
+            return []
+        if not is_refusal(error):
+            raise
+        return [Refused(record, reason(error))]
+    return []
 
 
 def _is_left_out(record: Record, error: Exception) -> bool:
