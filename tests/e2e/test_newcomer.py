@@ -130,6 +130,7 @@ def test_plugin_kedro_mlflow_is_disabled_where_it_is_installed(render: Render) -
     )
 
 
+@pytest.mark.slow
 def test_pipeline_is_served(ran: Path) -> None:
     with Reader("docs/serve-it.md", ran) as reader:
         assert len(list(reader.activate())) > 5

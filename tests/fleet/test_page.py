@@ -86,9 +86,8 @@ def in_flow_style(project: Project) -> None:
     project.write(PROD, FLOW)
 
 
-@pytest.mark.parametrize(
-    "migrates", [pytest.param(False, marks=pytest.mark.slow), True]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("migrates", [False, True])
 def test_every_command_of_the_page_does_what_it_says(
     tmp_path: Path, migrates: bool
 ) -> None:

@@ -156,6 +156,7 @@ def test_interrupted_run_leaves_the_notebook_its_server(notebook: Project) -> No
     assert [run.info.status for run in notebook.runs()][1] == "FAILED"
 
 
+@pytest.mark.slow
 def test_experiment_that_may_not_be_created_is_said_and_nothing_is_logged(
     notebook: Project,
 ) -> None:
@@ -165,6 +166,7 @@ def test_experiment_that_may_not_be_created_is_said_and_nothing_is_logged(
     assert notebook.runs() == []
 
 
+@pytest.mark.slow
 def test_login_that_is_missing_is_a_sentence_until_it_is_there(
     notebook: Project,
 ) -> None:

@@ -86,7 +86,10 @@ def test_pyproject_after_uv_add_is_merged_by_key(
     assert "\n# New.\n[tool.mypy]\n" in text
 
 
-@pytest.mark.parametrize("style", ["merge", "diff3", "zdiff3"])
+@pytest.mark.parametrize(
+    "style",
+    ["zdiff3", *(pytest.param(s, marks=pytest.mark.slow) for s in ("merge", "diff3"))],
+)
 def test_every_conflict_style_of_git_is_known(
     template: Template,
     project: Project,

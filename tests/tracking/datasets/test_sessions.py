@@ -21,7 +21,7 @@ from tests.tracking.datasets.conftest import ALL_TYPES, artifacts, documented_ca
 RUNNERS = [SequentialRunner, ThreadRunner, ParallelRunner]
 
 
-@pytest.fixture(params=["sqlite", "server"])
+@pytest.fixture
 def uri(
     request: pytest.FixtureRequest, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> str:
@@ -74,7 +74,16 @@ def catalog(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-@pytest.mark.parametrize("runner", RUNNERS)
+@pytest.mark.parametrize(
+    ("uri", "runner"),
+    [
+        *(("sqlite", runner) for runner in RUNNERS),
+        ("server", SequentialRunner),
+        pytest.param("server", ThreadRunner, marks=pytest.mark.slow),
+        pytest.param("server", ParallelRunner, marks=pytest.mark.slow),
+    ],
+    indirect=["uri"],
+)
 def test_run_holds_what_all_types_save(
     project: Project,
     uri: str,
@@ -111,7 +120,14 @@ def test_run_holds_what_all_types_save(
     assert list((project.path / "data/06_models/candidate").glob("*/candidate/MLmodel"))
 
 
-@pytest.mark.parametrize("runner", RUNNERS)
+@pytest.mark.parametrize(
+    "runner",
+    [
+        SequentialRunner,
+        ThreadRunner,
+        pytest.param(ParallelRunner, marks=pytest.mark.slow),
+    ],
+)
 def test_disabled_pipeline_writes_nothing_to_mlflow(
     project: Project, runner: type, monkeypatch: pytest.MonkeyPatch
 ) -> None:

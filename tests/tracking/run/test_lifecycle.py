@@ -82,7 +82,12 @@ def test_fluent_metric_of_a_node_lands_in_the_run(
 
 @pytest.mark.parametrize(
     ("method", "is_async"),
-    [("fork", False), ("fork", True), ("spawn", True), ("forkserver", False)],
+    [
+        ("fork", False),
+        ("fork", True),
+        pytest.param("spawn", True, marks=pytest.mark.slow),
+        ("forkserver", False),
+    ],
 )
 def test_worker_processes_log_to_the_one_run(
     project: Project, monkeypatch: pytest.MonkeyPatch, method: str, is_async: bool
@@ -110,7 +115,9 @@ def test_worker_processes_log_to_the_one_run(
     assert run.info.status == "FINISHED"
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+@pytest.mark.parametrize(
+    "method", ["fork", "spawn", pytest.param("forkserver", marks=pytest.mark.slow)]
+)
 def test_worker_processes_are_attached_where_kedro_calls_no_hook(
     project: Project, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:

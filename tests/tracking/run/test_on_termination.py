@@ -126,9 +126,19 @@ def register_pipelines():
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 1), (signal.SIGTERM, 128 + signal.SIGTERM)]
+    ("number", "code", "runner"),
+    [
+        (signal.SIGINT, 1, "ParallelRunner"),
+        (signal.SIGTERM, 128 + signal.SIGTERM, "SequentialRunner"),
+        pytest.param(signal.SIGINT, 1, "SequentialRunner", marks=pytest.mark.slow),
+        pytest.param(
+            signal.SIGTERM,
+            128 + signal.SIGTERM,
+            "ParallelRunner",
+            marks=pytest.mark.slow,
+        ),
+    ],
 )
-@pytest.mark.parametrize("runner", ["SequentialRunner", "ParallelRunner"])
 def test_kedro_run_that_is_told_to_stop_stops_and_its_run_is_killed(
     project: Project, number: int, code: int, runner: str
 ) -> None:
@@ -162,8 +172,10 @@ def register_pipelines():
     ("moment", "number", "code"),
     [
         ("create", signal.SIGINT, 1),
-        ("create", signal.SIGTERM, 128 + signal.SIGTERM),
-        ("log-batch", signal.SIGINT, 1),
+        pytest.param(
+            "create", signal.SIGTERM, 128 + signal.SIGTERM, marks=pytest.mark.slow
+        ),
+        pytest.param("log-batch", signal.SIGINT, 1, marks=pytest.mark.slow),
         ("update", signal.SIGTERM, 128 + signal.SIGTERM),
     ],
 )

@@ -163,7 +163,7 @@ def test_description_has_the_slowest_nodes_if_the_last_one_logs_nothing(
     [
         (ThreadRunner, "spawn"),
         (ParallelRunner, get_all_start_methods()[0]),  # Python's own
-        (ParallelRunner, "spawn"),
+        pytest.param(ParallelRunner, "spawn", marks=pytest.mark.slow),
     ],
 )
 def test_workers_record_the_same(

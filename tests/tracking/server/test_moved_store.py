@@ -91,6 +91,7 @@ def test_artifacts_follow_a_project_that_is_renamed(used: Project) -> None:
     ] == []
 
 
+@pytest.mark.slow
 def test_project_in_a_folder_that_mlflow_cannot_name_is_a_sentence(
     used: Project,
 ) -> None:
