@@ -106,6 +106,9 @@ def _copier_update(job: Job, root: Path) -> None:
     from copier import run_update
     from copier.errors import UnsafeTemplateError
 
+    from . import copier_speed
+
+    copier_speed.install()
     try:
         run_update(
             root,

@@ -30,7 +30,7 @@ def test_help_says_in_full_what_each_command_does() -> None:
     shown = CliRunner().invoke(mlflow_commands, ["--help"], terminal_width=80).output
     assert set(mlflow_commands.commands) == {
         *("check", "diff", "finish", "init", "open", "package", "predict", "rerun"),
-        *("resume", "runs", "serve", "start", "sync", "ui"),
+        *("logs", "resume", "runs", "serve", "start", "sync", "ui"),
     }
     assert all(f"  {name} " in shown for name in mlflow_commands.commands)
     assert "..." not in shown.partition("Commands:")[2]
