@@ -28,12 +28,7 @@ from tempfile import TemporaryDirectory
 
 from tests.fleet.laboratory import ENV, Laboratory
 from tests.releases import git
-from tests.update.edits import (
-    PACKAGE_RENAMED,
-    PROJECT_EDITS,
-    RENAME,
-    TEMPLATE_CHANGES,
-)
+from tests.update.edits import PROJECT_EDITS, RENAME, TEMPLATE_CHANGES
 
 RESULTS = Path(__file__).parent / "results" / "fleet.json"
 RELEASES = 5
@@ -89,16 +84,12 @@ def _release(lab: Laboratory) -> None:
 
 
 def _projects(lab: Laboratory, count: int) -> list[str]:
-    """Publish projects of all releases; every third one is not edited.
-
-    A renamed package has all lines at new paths, which would count as lost.
-    """
+    """Publish projects of all releases; every third one is not edited."""
     chance = random.Random(1)
-    edits = [edit for edit in PROJECT_EDITS if edit is not PACKAGE_RENAMED]
     addresses = []
     for number in range(count):
         project = lab.start(f"p{number:02}", VERSIONS[number % RELEASES])
-        for edit in chance.sample(edits, 3) if number % 3 else ():
+        for edit in chance.sample(PROJECT_EDITS, 3) if number % 3 else ():
             edit.apply(project)
         addresses.append(lab.publish(f"p{number:02}", project))
     return addresses

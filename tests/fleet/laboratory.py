@@ -49,7 +49,9 @@ class Laboratory:
     def publish(self, name: str, project: Project) -> str:
         """Commit what was edited, and return the address of its bare repository."""
         project.commit()
-        self.before[name] = project.files()
+        committed = git(project.path, "ls-files", "-z").split("\0")
+        files = project.files()
+        self.before[name] = {path: files[path] for path in committed if path in files}
         bare = self.bare(name)
         git(self.folder, "clone", "-q", "--bare", str(project.path), str(bare))
         return str(bare)
@@ -107,6 +109,7 @@ class Laboratory:
             return []
         bare = self.bare(name)
         said = "\n".join(outcome["reasons"])
+        templates = set().union(*map(_lines, self.base[name].values()))
         lost = []
         for path, ours in self.before[name].items():
             if path == ".copier-answers.yml" or path in said:
@@ -115,7 +118,9 @@ class Laboratory:
                 after = git(bare, "show", f"{outcome['branch']}:{path}").encode()
             except AssertionError:
                 after = b""
-            added = _lines(ours) - _lines(self.base[name].get(path, b""))
+            base = self.base[name].get(path)
+            # A new path may be that of a file of the template which was moved.
+            added = _lines(ours) - (templates if base is None else _lines(base))
             lost += [f"{path}: {line}" for line in added - _lines(after)]
         return lost
 

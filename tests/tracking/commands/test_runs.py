@@ -325,6 +325,7 @@ def test_a_wrong_order_and_an_unknown_parent_are_sentences(project: Project) -> 
     done = kedro_here(project, "runs", "--order-by", "accuracy upwards")
     assert done.returncode == 1
     assert 'MLflow does not understand --order-by "accuracy upwards"' in done.stderr
-    done = kedro_here(project, "runs", "--parent", "none")
-    assert done.returncode == 1
-    assert "has no run 'none'" in done.stderr
+    for parent in ("none", ""):  # as of a variable that is not set
+        done = kedro_here(project, "runs", "--parent", parent)
+        assert done.returncode == 1
+        assert f"at mlruns/mlflow.db has no run '{parent}'" in done.stderr

@@ -21,7 +21,7 @@ class Filters:
         status: RUNNING, FINISHED, FAILED or KILLED; empty for any.
         since: when it started at the earliest; None for any time.
         where: a filter in MLflow's own words; empty for none.
-        parent: the run of which it is a child, by its id; empty for any.
+        parent: the run of which it is a child, by its id; None for any.
         order_by: what the list is sorted by, in MLflow's own words; empty for the newest
             first.
     """
@@ -30,7 +30,7 @@ class Filters:
     status: str = ""
     since: datetime | None = None
     where: str = ""
-    parent: str = ""
+    parent: str | None = None
     order_by: str = ""
 
     def __bool__(self) -> bool:
@@ -39,7 +39,7 @@ class Filters:
     @property
     def need_server(self) -> bool:
         """Whether only a server can tell which runs these are."""
-        return bool(self.where or self.parent or self.order_by)
+        return bool(self.where or self.order_by) or self.parent is not None
 
     @property
     def order(self) -> tuple[str, str]:
@@ -51,7 +51,7 @@ class Filters:
     def query(self) -> str:
         """The filter for MLflow's search; of pipelines it finds a few too many."""
         parts = [self.where] if self.where else []
-        if self.parent:
+        if self.parent is not None:
             parts.append(f"tags.`mlflow.parentRunId` = '{self.parent}'")
         if self.status:
             parts.append(f"attributes.status = '{self.status}'")

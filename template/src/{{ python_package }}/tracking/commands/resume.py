@@ -166,7 +166,7 @@ def _run(which: str | None, connection: Connection, context: KedroContext) -> "R
         return _outermost(run, connection)
     name = experiment_of(context)
     raise TrackingError(
-        f"No run of the experiment '{name}' at {connection.safe_uri} has failed, so there "
+        f"No run of the experiment '{name}' at {connection.display_uri} has failed, so there "
         "is none to resume. 'kedro mlflow runs' lists the latest ones."
     )
 

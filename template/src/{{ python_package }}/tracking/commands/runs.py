@@ -312,7 +312,7 @@ def _search(
             )
         if there.lifecycle_stage == "deleted":
             return None, (), f"No runs: {title} at {connection.display_uri} is deleted."
-        if filters.parent:
+        if filters.parent is not None:
             parent = run_id_of(filters.parent, connection, context)
             filters = replace(filters, parent=parent)
         runs: list[LatestRun] = []
@@ -354,9 +354,9 @@ def _pages(
             )
             if not options or error.error_code != "INVALID_PARAMETER_VALUE":
                 raise
-            said = error.message.removeprefix("INVALID_PARAMETER_VALUE: ")
+            said = error.message.removeprefix("INVALID_PARAMETER_VALUE: ").rstrip(".")
             raise TrackingError(
-                f"MLflow does not understand {options}: {said} Write a filter as in the "
+                f"MLflow does not understand {options}: {said}. Write a filter as in the "
                 'search box of its page, for example "metrics.accuracy > 0.9 and '
                 'params.C = \'1.0\'", and an order as "metrics.accuracy DESC".'
             ) from None

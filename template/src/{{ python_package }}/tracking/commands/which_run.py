@@ -53,7 +53,7 @@ def run_with_id(run_id: str, connection: Connection) -> "Run":
         if "API request to" in error.message:
             raise
         raise TrackingError(
-            f"{connection.safe_uri} has no run {run_id}. 'kedro mlflow runs' lists the "
+            f"{connection.display_uri} has no run {run_id}. 'kedro mlflow runs' lists the "
             "latest ones."
         ) from None
 
@@ -75,7 +75,7 @@ def run_or_newest(
         return run_of(which, connection, context)
     if found := newest_run(connection, context):
         return found
-    raise TrackingError(f"No runs yet at {connection.safe_uri}.")
+    raise TrackingError(f"No runs yet at {connection.display_uri}.")
 
 
 def newest_run(
@@ -122,7 +122,7 @@ def run_id_of(which: str, connection: Connection, context: KedroContext) -> str:
     """
     if is_local(which) and is_local(known := known_id(which)):
         raise TrackingError(
-            f"{connection.safe_uri} does not have the run {known} yet; 'kedro mlflow sync' "
+            f"{connection.display_uri} does not have the run {known} yet; 'kedro mlflow sync' "
             "sends it."
         )
     if re.fullmatch("[0-9a-f]{32}", known_id(which)):
@@ -137,7 +137,7 @@ def run_id_of(which: str, connection: Connection, context: KedroContext) -> str:
     if not found:
         name = experiment_of(context)
         raise TrackingError(
-            f"The experiment '{name}' at {connection.safe_uri} has no run '{which}'. "
+            f"The experiment '{name}' at {connection.display_uri} has no run '{which}'. "
             "'kedro mlflow runs' lists the latest ones, with their ids; --env names another "
             "environment, with runs of its own."
         )

@@ -59,7 +59,6 @@ if TYPE_CHECKING:
 @click.option(
     "--parent",
     metavar="RUN",
-    default="",
     help="Only its child runs, such as the trials of a sweep.",
 )
 @click.option(
@@ -90,7 +89,7 @@ def runs(
     status: str | None,
     since: str | None,
     where: str,
-    parent: str,
+    parent: str | None,
     order_by: str,
     limit: int,
     watch: bool,
@@ -109,7 +108,9 @@ def runs(
 
     if watch and style == "json":
         raise click.UsageError("--watch shows a table, and no JSON.")
-    start = point_in_time(since, datetime.now(timezone.utc)) if since else None
+    start = (
+        point_in_time(since, datetime.now(timezone.utc)) if since is not None else None
+    )
     state = (status or "").upper()
     filters = Filters(pipeline, state, start, where, parent, order_by)
     path, wanted = metadata.project_path, Wanted(metrics, params)
