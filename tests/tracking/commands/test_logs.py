@@ -1,5 +1,7 @@
 """``kedro mlflow logs`` prints what a run has logged."""
 
+import json
+
 import pytest
 from kedro.pipeline import Pipeline, node
 
@@ -45,3 +47,20 @@ def test_run_without_a_log_and_a_run_that_is_none_are_sentences(
     done = kedro_here(project, "logs", "")  # as of a variable that is not set
     assert done.returncode == 1
     assert "has no run ''" in done.stderr
+
+
+def test_log_that_waits_for_its_server_is_on_this_machine(project: Project) -> None:
+    project.mlflow_yml("server: {mlflow_tracking_uri: 'http://127.0.0.1:9'}")
+    for name in ("first", "second"):
+        project.run(Pipeline([node(nodes.same, "params:a", "b", name=name)]))
+    newest = kedro_here(project, "logs")
+    assert newest.returncode == 0, newest.stderr
+    assert "second: same" in newest.stdout
+    assert "FINISHED, on this machine\n" in newest.stderr
+    done = kedro_here(project, "runs", "--format", "json")
+    older = json.loads(done.stdout.splitlines()[-1])[1]
+    for which in (older["name"], older["run_id"], older["run_id"][:14]):
+        assert "first: same" in kedro_here(project, "logs", which).stdout
+    away = kedro_here(project, "logs", "none")
+    assert away.returncode == 1
+    assert "http://127.0.0.1:9 does not answer" in away.stderr

@@ -177,6 +177,9 @@ def test_killed_run_tells_how_far_it_came_and_can_be_resumed(
 ) -> None:
     record_all(project)
     kill(start(project))
+    logs = kedro_here(project, "logs")
+    assert "kedro.pipeline.node: Running node: w" in logs.stdout
+    assert "RUNNING, on this machine\n" in logs.stderr
     planned = kedro(project.path, "resume", "--dry-run")
     assert re.search(r"Failed or did not run: (w1, w2|w2, w1)\.", planned.stdout)
     (run,) = runs(project, server)

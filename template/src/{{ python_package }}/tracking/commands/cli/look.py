@@ -163,7 +163,8 @@ def logs(metadata: ProjectMetadata, env: str | None, which: str | None) -> None:
     """Print what a run has logged, with the traceback if it has failed.
 
     RUN is its id or the beginning of it, as 'kedro mlflow runs' shows it, or its name.
-    Default: the newest.
+    Default: the newest. A run sends its log at its end; until then it is printed on the
+    machine of the run alone.
     """
     from ..logs import logs_of
 
