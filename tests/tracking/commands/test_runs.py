@@ -183,6 +183,25 @@ def test_metrics_that_are_wanted_are_shown_whole_in_further_tables(
     assert re.search(r"00000000 +2\.25 *\n", table)
 
 
+def test_name_makes_room_for_the_parameter_that_differs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    (run,) = latest(accuracy=0.5, f1_adelie=0.5).runs
+    runs = [
+        replace(
+            run, name="illustrious-gull-543", pipeline="", params={"classifier.C": c}
+        )
+        for c in ("1.0", "0.1")
+    ]
+    print_runs(
+        LatestRuns("tracked", "1", "sqlite:////mlflow.db", runs), Wanted(), Path("/")
+    )
+    table = capsys.readouterr().out
+    assert re.search(r"illustrious-g… +0\.5 +1\.0\b", table)
+    assert re.search("run +accuracy +classifier.C", table)
+
+
 def test_long_names_and_values_make_no_table_wider_than_the_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

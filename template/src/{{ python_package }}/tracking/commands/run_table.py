@@ -19,7 +19,7 @@ from .runs import SYSTEM, LatestRun, LatestRuns
 from .tables import table_of
 
 _COLOURS = {"FINISHED": "green", "FAILED": "red", "KILLED": "red", "RUNNING": "cyan"}
-_LONGEST_NAME = 24  # characters of a run's name
+_LONGEST_NAME, _SHORT_NAME = 24, 14  # characters of a run's name
 _LONGEST_VALUE = 20  # characters of a parameter
 _PAUSE = 2.0  # seconds between two looks at runs under way
 
@@ -111,10 +111,14 @@ def _tables(
     """Return tables with the columns that fit, and those that are left out.
 
     What somebody wants is never left out: it goes to a further table. Of the rest, a
-    metric and a parameter have the first places, then the next of each.
+    metric and a parameter have the first places, for which names become shorter, then
+    the next of each.
     """
     first = [_Column("id", lambda run: run.short_id)]
-    tables, hidden, shown = list[Table](), list[_Column](), first + _about(runs)
+    about = _about(runs, _LONGEST_NAME)
+    if not _fits(_table(runs, [*first, *about, *columns[:2]]), console):
+        about = _about(runs, _SHORT_NAME)
+    tables, hidden, shown = list[Table](), list[_Column](), first + about
     for column in columns:
         if _fits(_table(runs, [*shown, column]), console):
             shown.append(column)
@@ -126,7 +130,7 @@ def _tables(
     return [*tables, _table(runs, shown)], hidden
 
 
-def _about(runs: Sequence[LatestRun]) -> list[_Column]:
+def _about(runs: Sequence[LatestRun], longest_name: int) -> list[_Column]:
     now = datetime.now(timezone.utc)
     columns = [
         _Column("status", _status),
@@ -135,7 +139,7 @@ def _about(runs: Sequence[LatestRun]) -> list[_Column]:
             "took",
             lambda run: "" if run.seconds is None else duration(run.seconds),
         ),
-        _Column("run", lambda run: _cut(run.name, _LONGEST_NAME)),
+        _Column("run", lambda run: _cut(run.name, longest_name)),
     ]
     if any(run.pipeline not in (run.name, "", "__default__") for run in runs):
         columns.append(_Column("pipeline", lambda run: run.pipeline))
