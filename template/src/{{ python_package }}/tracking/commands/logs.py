@@ -11,7 +11,7 @@ from kedro.framework.context import KedroContext
 from ..config.loading import environment
 from ..errors import TrackingError
 from ..outbox.folder import OUTBOXES, about, folders, server_id
-from ..outbox.replay import known_run, local_runs, records
+from ..outbox.replay import records, runs_in
 from ..run.console import console_log
 from .context import connected, load_context
 from .recorded import artifact_text
@@ -57,9 +57,8 @@ def logs_of(project_path: Path, env: str, which: str | None) -> Logs:
     try:
         return _of_server(context, which)
     except TrackingError:
-        here = sorted(_here(context), key=lambda found: found[0].info.start_time)
-        for run, folder, is_first in reversed(here):
-            if _is(run, which) and (texts := _texts(run, folder, is_first)):
+        for run, folder in sorted(_here(context), key=_start, reverse=True):
+            if _is(run, which) and (texts := _texts(run, folder)):
                 return Logs(f"{_title(run)}, on this machine", texts)
         raise
 
@@ -89,17 +88,18 @@ def _paths(client: "MlflowClient", run_id: str) -> list[str]:
     return [_FIRST] * (_FIRST in top) + sorted(each.path for each in further)
 
 
-def _here(context: KedroContext) -> "Iterator[tuple[Run, Path, bool]]":
-    """Yield the runs of an environment's outboxes, and whether the outbox is theirs."""
+def _here(context: KedroContext) -> "Iterator[tuple[Run, Path]]":
+    """Yield the runs of an environment's outboxes."""
     env = environment(context.config_loader)
     for folder in folders(context.project_path / OUTBOXES):
         with suppress(FileNotFoundError):  # another process has just sent it
-            whose = about(folder)
-            if whose.environment == env:
-                if known := known_run(folder):
-                    yield known, folder, True
-                for run in local_runs(folder):
-                    yield run, folder, run.info.run_id == whose.opening
+            if about(folder).environment == env:
+                for run in runs_in(folder):
+                    yield run, folder
+
+
+def _start(found: "tuple[Run, Path]") -> int:
+    return int(found[0].info.start_time)
 
 
 def _is(run: "Run", which: str | None) -> bool:
@@ -107,7 +107,7 @@ def _is(run: "Run", which: str | None) -> bool:
     return which in names or (which != "" and run.info.run_id.startswith(str(which)))
 
 
-def _texts(run: "Run", folder: Path, is_first: bool) -> list[str]:
+def _texts(run: "Run", folder: Path) -> list[str]:
     """Return the logs that wait, or what the run under way has logged until now."""
     found = {}
     for record in records(folder):
@@ -116,6 +116,8 @@ def _texts(run: "Run", folder: Path, is_first: bool) -> list[str]:
         if known == run.info.run_id and path.partition("/")[0] in (_FIRST, _FURTHER):
             with suppress(FileNotFoundError):  # it is sent
                 found[path] = (folder / record.data["file"]).read_text("utf-8")
-    if found or not is_first:
-        return [found[path] for path in sorted(found)]
-    return [text] if (text := console_log(folder, _ALL)) else []
+    with suppress(FileNotFoundError):
+        opening = about(folder).opening
+        if not found and run.info.run_id == (server_id(folder, opening) or opening):
+            found[_FIRST] = console_log(folder, _ALL)
+    return [found[path] for path in sorted(found) if found[path]]

@@ -17,7 +17,7 @@ from ..errors import TrackingError, did_you_mean
 from ..outbox.folder import OUTBOXES, about, folders
 from ..outbox.journal import ends
 from ..outbox.left import ended_without_status
-from ..outbox.replay import known_run, local_runs
+from ..outbox.replay import runs_in
 from ..outbox.sender import has_sent
 from ..run.story import ERROR
 from ..server.connection import Connection
@@ -254,9 +254,7 @@ def recorded_here(
             whose = about(folder)
             is_wanted = (whose.environment, whose.experiment) == (env, experiment)
             if is_wanted and not has_sent(folder, ends(folder)):
-                known = known_run(folder)
-                found += [known] if known else []
-                found += local_runs(folder)
+                found += runs_in(folder)
     return [replace(_latest(r, connection), url=None, waits=True) for r in found]
 
 

@@ -31,6 +31,13 @@ def notes(folder: Path, about: str) -> "Iterator[dict[str, Any]]":
                     yield json.loads(line)["data"]
 
 
+def runs_in(folder: Path) -> "Iterator[Run]":
+    """Yield the runs of an outbox, with what was logged here, its own first."""
+    if known := known_run(folder):
+        yield known
+    yield from local_runs(folder)
+
+
 def local_runs(folder: Path) -> "Iterator[Run]":
     """Yield the runs of an outbox that its server does not know yet."""
     for record in records(folder):
